@@ -1,0 +1,87 @@
+"""Multi-task shallow ReLU networks, fitted to certified global optimality.
+
+Examples
+--------
+>>> import mtrelu
+>>> solution = mtrelu.solve([0, 1, 2, 3], [[0, 1], [1, 1], [1, 0], [0, 2]], alpha=0.1)
+>>> solution.status
+<Status.CERTIFIED: 'certified'>
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mtrelu.api import Solution as Solution
+    from mtrelu.api import certify as certify
+    from mtrelu.api import solve as solve
+    from mtrelu.certificate import Certificate as Certificate
+    from mtrelu.estimators.regressor import ReLURegressor as ReLURegressor
+    from mtrelu.io import load_network as load_network
+    from mtrelu.io import save_network as save_network
+    from mtrelu.kernels import SobolevKernel as SobolevKernel
+    from mtrelu.knot_removal import remove_knot as remove_knot
+    from mtrelu.losses import HuberLoss as HuberLoss
+    from mtrelu.losses import LogisticLoss as LogisticLoss
+    from mtrelu.losses import Loss as Loss
+    from mtrelu.losses import QuantileLoss as QuantileLoss
+    from mtrelu.losses import SquaredLoss as SquaredLoss
+    from mtrelu.network import ReLUNetwork as ReLUNetwork
+    from mtrelu.optimal_set import OptimalSet as OptimalSet
+    from mtrelu.problem import Problem as Problem
+    from mtrelu.problem import alpha_from_weight_decay as alpha_from_weight_decay
+    from mtrelu.problem import alpha_max as alpha_max
+    from mtrelu.solvers.interpolation import Interpolant as Interpolant
+    from mtrelu.solvers.interpolation import Verdict as Verdict
+    from mtrelu.solvers.interpolation import interpolate as interpolate
+    from mtrelu.status import Status as Status
+    from mtrelu.validation import InvalidInputError as InvalidInputError
+    from mtrelu.validation import MissingExtraError as MissingExtraError
+
+# Public names and their rooms.  A name is imported when it is first used, so that `import mtrelu`
+# costs nothing and the command line answers at once.
+_ROOMS = {
+    "Certificate": "certificate",
+    "HuberLoss": "losses",
+    "Interpolant": "solvers.interpolation",
+    "InvalidInputError": "validation",
+    "LogisticLoss": "losses",
+    "Loss": "losses",
+    "MissingExtraError": "validation",
+    "OptimalSet": "optimal_set",
+    "Problem": "problem",
+    "QuantileLoss": "losses",
+    "ReLUNetwork": "network",
+    "ReLURegressor": "estimators.regressor",
+    "SobolevKernel": "kernels",
+    "Solution": "api",
+    "SquaredLoss": "losses",
+    "Status": "status",
+    "Verdict": "solvers.interpolation",
+    "alpha_from_weight_decay": "problem",
+    "alpha_max": "problem",
+    "certify": "api",
+    "interpolate": "solvers.interpolation",
+    "load_network": "io",
+    "remove_knot": "knot_removal",
+    "save_network": "io",
+    "solve": "api",
+}
+
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'mtrelu' has no attribute {name!r}")
+    value = getattr(import_module(f"mtrelu.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_ROOMS]

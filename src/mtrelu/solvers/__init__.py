@@ -1,0 +1,1 @@
+"""Solvers: one file a method. A solver never judges itself; `mtrelu.verify` does."""

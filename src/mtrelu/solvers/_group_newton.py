@@ -1,0 +1,682 @@
+"""Interior point method for a regression spline with a group penalty on its slope changes.
+
+With the hat basis on ``m`` nodes (two ends and ``K = m - 2`` candidate knots) problem [9] with the
+squared loss is
+
+    minimise  1/2 <C, G C> - <B, C> + sum_k ||D_k C||        C (m, T), G (m, m) tridiagonal,
+
+where ``D_k`` is the second difference at knot ``k``, scaled so that its multiplier ``u_k`` lives in
+the unit ball.  At the optimum ``D_k C = e_k u_k`` with ``e_k >= 0``, and ``e_k s_k = 0`` for
+``s_k = (1 - ||u_k||^2) / 2``.  The method follows the path ``e_k s_k = mu`` (Mehrotra's predictor
+and corrector).  Each Newton step solves
+
+    G dC + D^T du = r_1,      D dC - (e_k + (e_k / s_k) u_k u_k^T) du = r_2,
+
+which is one scalar banded system for all tasks plus one rank-one coupling a knot.  Eliminating
+``du`` leaves a block-pentadiagonal matrix of ``T x T`` blocks, O(K T^3); eliminating the banded
+part leaves the ``K x K`` matrix of the couplings, O(K^3 + K^2 T), or, where the couplings are local
+(small alpha), a few conjugate gradient steps of O(K T).  The cheapest one is used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Sums may be reordered and contracted, which lets the inner loops vectorise; NaN and inf keep their
+# meaning.
+FAST = {"reassoc", "contract"}
+
+
+@njit(cache=True, fastmath=FAST)
+def differences(rows, C, out):
+    """``out = D C`` for scaled second differences ``rows`` (K, 2): left and right weights."""
+    n_knots, n_tasks = out.shape
+    for k in range(n_knots):
+        left, right = rows[k, 0], rows[k, 1]
+        for t in range(n_tasks):
+            out[k, t] = left * (C[k, t] - C[k + 1, t]) + right * (C[k + 2, t] - C[k + 1, t])
+
+
+@njit(cache=True, fastmath=FAST)
+def subtract_adjoint(rows, u, out):
+    """``out -= D^T u``."""
+    n_knots, n_tasks = u.shape
+    for k in range(n_knots):
+        left, right = rows[k, 0], rows[k, 1]
+        for t in range(n_tasks):
+            out[k, t] -= left * u[k, t]
+            out[k + 1, t] += (left + right) * u[k, t]
+            out[k + 2, t] -= right * u[k, t]
+
+
+@njit(cache=True, fastmath=FAST)
+def subtract_gram(diagonal, off, C, out):
+    """``out -= G C`` where ``G`` (m,) and (m-1,), or (m, T) and (m-1, T) for one Gram a task."""
+    m, n_tasks = C.shape
+    for j in range(m):
+        for t in range(n_tasks):
+            out[j, t] -= diagonal[j, t] * C[j, t]
+        if j > 0:
+            for t in range(n_tasks):
+                out[j, t] -= off[j - 1, t] * C[j - 1, t]
+        if j + 1 < m:
+            for t in range(n_tasks):
+                out[j, t] -= off[j, t] * C[j + 1, t]
+
+
+@njit(cache=True)
+def tridiagonal_solve(diagonal, off, right):
+    """Solve ``G_t x_t = right_t`` in place for every task ``t``."""
+    m, n_tasks = right.shape
+    pivot = diagonal.copy()
+    for j in range(1, m):
+        for t in range(n_tasks):
+            ratio = off[j - 1, t] / pivot[j - 1, t]
+            pivot[j, t] -= ratio * off[j - 1, t]
+            right[j, t] -= ratio * right[j - 1, t]
+    for t in range(n_tasks):
+        right[m - 1, t] /= pivot[m - 1, t]
+    for j in range(m - 2, -1, -1):
+        for t in range(n_tasks):
+            right[j, t] = (right[j, t] - off[j, t] * right[j + 1, t]) / pivot[j, t]
+
+
+# --- block-banded elimination: nodes as unknowns, U^T U with two block superdiagonals ---
+
+
+@njit(cache=True, fastmath=FAST)
+def block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2):
+    """Upper blocks of ``G + D^T E^-1 D``, ``E_k^-1 = (1 - u_k u_k^T / (s_k + ||u_k||^2)) / e_k``."""
+    m, n_tasks = diagonal.shape
+    A0[:] = 0.0
+    A1[:] = 0.0
+    A2[:] = 0.0
+    for j in range(m):
+        for t in range(n_tasks):
+            A0[j, t, t] = diagonal[j, t]
+        if j + 1 < m:
+            for t in range(n_tasks):
+                A1[j, t, t] = off[j, t]
+    for k in range(rows.shape[0]):
+        left, right = rows[k, 0], rows[k, 1]
+        middle = -(left + right)
+        norm2 = 0.0
+        for t in range(n_tasks):
+            norm2 += u[k, t] * u[k, t]
+        shrink = 1.0 / (s[k] + norm2)
+        inverse = 1.0 / e[k]
+        for r in range(n_tasks):
+            scale = -inverse * shrink * u[k, r]
+            for c in range(n_tasks):
+                theta = scale * u[k, c]
+                A0[k, r, c] += left * left * theta
+                A1[k, r, c] += left * middle * theta
+                A2[k, r, c] += left * right * theta
+                A0[k + 1, r, c] += middle * middle * theta
+                A1[k + 1, r, c] += middle * right * theta
+                A0[k + 2, r, c] += right * right * theta
+            A0[k, r, r] += left * left * inverse
+            A1[k, r, r] += left * middle * inverse
+            A2[k, r, r] += left * right * inverse
+            A0[k + 1, r, r] += middle * middle * inverse
+            A1[k + 1, r, r] += middle * right * inverse
+            A0[k + 2, r, r] += right * right * inverse
+
+
+@njit(cache=True, fastmath=FAST)
+def _solve_transposed(U, X):
+    """``X <- U^-T X`` for upper triangular ``U``, row by row."""
+    n, width = X.shape
+    for r in range(n):
+        for q in range(r):
+            factor = U[q, r]
+            for c in range(width):
+                X[r, c] -= factor * X[q, c]
+        inverse = 1.0 / U[r, r]
+        for c in range(width):
+            X[r, c] *= inverse
+
+
+@njit(cache=True, fastmath=FAST)
+def _subtract_product(X, Y, out):
+    """``out -= X^T Y``."""
+    n, width = X.shape
+    for q in range(n):
+        for r in range(width):
+            factor = X[q, r]
+            for c in range(Y.shape[1]):
+                out[r, c] -= factor * Y[q, c]
+
+
+@njit(cache=True, fastmath=FAST)
+def block_factor(A0, A1, A2):
+    """Cholesky factor in place; False if the matrix is not numerically positive definite."""
+    m, n, _ = A0.shape
+    for j in range(m):
+        U = A0[j]
+        for q in range(n):
+            pivot = U[q, q]
+            if not pivot > 0.0:
+                return False
+            inverse = 1.0 / np.sqrt(pivot)
+            for c in range(q, n):
+                U[q, c] *= inverse
+            for r in range(q + 1, n):
+                factor = U[q, r]
+                for c in range(r, n):
+                    U[r, c] -= factor * U[q, c]
+        if j + 1 < m:
+            _solve_transposed(U, A1[j])
+            _subtract_product(A1[j], A1[j], A0[j + 1])
+        if j + 2 < m:
+            _solve_transposed(U, A2[j])
+            _subtract_product(A1[j], A2[j], A1[j + 1])
+            _subtract_product(A2[j], A2[j], A0[j + 2])
+    return True
+
+
+@njit(cache=True, fastmath=FAST)
+def block_solve(A0, A1, A2, x):
+    """Solve in place; ``x`` (m, T) holds one vector over all blocks."""
+    m, n = x.shape
+    for j in range(m):
+        U = A0[j]
+        for q in range(n):
+            if j > 0:
+                for r in range(n):
+                    x[j, r] -= A1[j - 1, q, r] * x[j - 1, q]
+            if j > 1:
+                for r in range(n):
+                    x[j, r] -= A2[j - 2, q, r] * x[j - 2, q]
+        for q in range(n):
+            x[j, q] /= U[q, q]
+            for r in range(q + 1, n):
+                x[j, r] -= U[q, r] * x[j, q]
+    for j in range(m - 1, -1, -1):
+        U = A0[j]
+        for q in range(n - 1, -1, -1):
+            total = x[j, q]
+            if j + 1 < m:
+                for r in range(n):
+                    total -= A1[j, q, r] * x[j + 1, r]
+            if j + 2 < m:
+                for r in range(n):
+                    total -= A2[j, q, r] * x[j + 2, r]
+            for r in range(q + 1, n):
+                total -= U[q, r] * x[j, r]
+            x[j, q] = total / U[q, q]
+
+
+# --- conjugate gradients on the couplings, one scalar banded solve for all tasks a product ---
+
+# Neighbours of a knot that the preconditioner sees.
+REACH = 3
+# Beyond this many products a direct factorisation is the better buy.
+MAX_CG = 25
+
+
+@njit(cache=True)
+def saddle_factor(diagonal, off, rows, e, band):
+    """LDL^T of [[G, D^T], [D, -E]] interleaved C_0, C_1, u_1, C_2, u_2, ...: half-bandwidth 3.
+
+    Node ``j`` stands at ``max(0, 2 j - 1)``, knot ``k`` at ``2 k + 2``.  The matrix is
+    quasi-definite, so elimination without pivoting exists in any order.
+    """
+    m = diagonal.shape[0]
+    size = band.shape[0]
+    band[:] = 0.0
+    for j in range(m):
+        band[max(0, 2 * j - 1), 0] = diagonal[j]
+    band[0, 1] = off[0]
+    for j in range(1, m - 1):
+        band[2 * j - 1, 2] = off[j]
+    for k in range(m - 2):
+        band[2 * k + 2, 0] = -e[k]
+        band[max(0, 2 * k - 1), 3 if k > 0 else 2] = rows[k, 0]
+        band[2 * k + 1, 1] = -(rows[k, 0] + rows[k, 1])
+        band[2 * k + 2, 1] = rows[k, 1]
+    for i in range(size):
+        for a in range(1, min(4, size - i)):
+            ratio = band[i, a] / band[i, 0]
+            for b in range(a, min(4, size - i)):
+                band[i + a, b - a] -= ratio * band[i, b]
+        for a in range(1, 4):
+            band[i, a] /= band[i, 0]
+
+
+@njit(cache=True, fastmath=FAST)
+def saddle_solve(band, x):
+    """Solve in place for every column of ``x``."""
+    size, width = x.shape
+    for i in range(size - 3):
+        one, two, three = band[i, 1], band[i, 2], band[i, 3]
+        for c in range(width):
+            x[i + 1, c] -= one * x[i, c]
+            x[i + 2, c] -= two * x[i, c]
+            x[i + 3, c] -= three * x[i, c]
+    for i in range(max(0, size - 3), size):
+        for a in range(1, size - i):
+            for c in range(width):
+                x[i + a, c] -= band[i, a] * x[i, c]
+    for i in range(size - 1, max(0, size - 3) - 1, -1):
+        for c in range(width):
+            x[i, c] /= band[i, 0]
+        for a in range(1, size - i):
+            for c in range(width):
+                x[i, c] -= band[i, a] * x[i + a, c]
+    for i in range(size - 4, -1, -1):
+        inverse, one, two, three = 1.0 / band[i, 0], band[i, 1], band[i, 2], band[i, 3]
+        for c in range(width):
+            x[i, c] = (
+                x[i, c] * inverse - one * x[i + 1, c] - two * x[i + 2, c] - three * x[i + 3, c]
+            )
+
+
+@njit(cache=True, fastmath=FAST)
+def _precondition_factor(band, u, e, s, near):
+    """Banded Cholesky of the couplings between knots at most ``REACH`` apart.
+
+    The coupling of knots k and l is ``(M^-1)_kl (u_k . u_l)``, ``M = D G^-1 D^T + E``; the entries
+    of ``M^-1`` near the diagonal follow from the factor by Takahashi's recurrence.  False where
+    rounding spoils them.
+    """
+    n_knots, n_tasks = u.shape
+    size = band.shape[0]
+    reach = 2 * REACH
+    window = np.zeros((reach + 4, reach + 4))  # inverse entries of rows i .. i + reach + 3
+    for i in range(size - 1, -1, -1):
+        for a in range(reach + 3, 0, -1):
+            for b in range(reach + 3, 0, -1):
+                window[a, b] = window[a - 1, b - 1]
+        for b in range(1, reach + 1):
+            total = 0.0
+            for a in range(1, 4):
+                total -= band[i, a] * window[a, b]
+            window[0, b] = total
+            window[b, 0] = total
+        total = 1.0 / band[i, 0]
+        for a in range(1, 4):
+            total -= band[i, a] * window[0, a]
+        window[0, 0] = total
+        if i >= 2 and i % 2 == 0:
+            k = i // 2 - 1
+            for a in range(min(REACH + 1, n_knots - k)):
+                inner = 0.0
+                for t in range(n_tasks):
+                    inner += u[k, t] * u[k + a, t]
+                near[k, a] = -window[0, 2 * a] * inner
+            near[k, 0] += s[k] / e[k]
+    for k in range(n_knots):
+        if not near[k, 0] > 0.0:
+            return False
+        diagonal = near[k, 0]
+        for a in range(1, min(REACH + 1, k + 1)):
+            diagonal -= near[k - a, a] ** 2
+        # Cutting the band can cost definiteness; a preconditioner may be bent back.
+        near[k, 0] = np.sqrt(max(diagonal, 1e-2 * near[k, 0]))
+        for a in range(1, min(REACH + 1, n_knots - k)):
+            value = near[k, a]
+            for b in range(1, min(REACH + 1 - a, k + 1)):
+                value -= near[k - b, b] * near[k - b, a + b]
+            near[k, a] = value / near[k, 0]
+    return True
+
+
+@njit(cache=True)
+def _precondition(near, x):
+    """Solve in place with the factor from :func:`_precondition_factor`."""
+    n_knots = x.shape[0]
+    for k in range(n_knots):
+        x[k] /= near[k, 0]
+        for a in range(1, min(REACH + 1, n_knots - k)):
+            x[k + a] -= near[k, a] * x[k]
+    for k in range(n_knots - 1, -1, -1):
+        for a in range(1, min(REACH + 1, n_knots - k)):
+            x[k] -= near[k, a] * x[k + a]
+        x[k] /= near[k, 0]
+
+
+@njit(cache=True, fastmath=FAST)
+def _coupling_product(band, u, e, s, v, x, out):
+    """``out = (M^-1 o U U^T + S / E) v``; ``x`` is workspace."""
+    n_knots, n_tasks = u.shape
+    x[:] = 0.0
+    for k in range(n_knots):
+        for t in range(n_tasks):
+            x[2 * k + 2, t] = -u[k, t] * v[k]
+    saddle_solve(band, x)
+    for k in range(n_knots):
+        total = s[k] / e[k] * v[k]
+        for t in range(n_tasks):
+            total += u[k, t] * x[2 * k + 2, t]
+        out[k] = total
+
+
+@njit(cache=True, fastmath=FAST)
+def _conjugate_gradients(band, near, u, e, s, right, tol, max_iter, out):
+    """Solve for the couplings until no product ``e_k s_k`` is off by more than ``tol[k]``.
+
+    False if that takes more than ``max_iter`` products.
+    """
+    n_knots, n_tasks = u.shape
+    x = np.empty((2 * n_knots + 2, n_tasks))
+    out[:] = 0.0
+    residual = right.copy()
+    z = right.copy()
+    _precondition(near, z)
+    direction = z.copy()
+    product = np.empty(n_knots)
+    rho = np.dot(residual, z)
+    for _ in range(max_iter):
+        if np.all(np.abs(residual) * e <= tol):
+            return True
+        _coupling_product(band, u, e, s, direction, x, product)
+        length = rho / np.dot(direction, product)
+        for k in range(n_knots):
+            out[k] += length * direction[k]
+            residual[k] -= length * product[k]
+            z[k] = residual[k]
+        _precondition(near, z)
+        previous = rho
+        rho = np.dot(residual, z)
+        for k in range(n_knots):
+            direction[k] = z[k] + rho / previous * direction[k]
+    return np.all(np.abs(residual) * e <= tol)
+
+
+# --- the couplings as one dense matrix ---
+
+
+@njit(cache=True, fastmath=FAST)
+def _coupling_factor(band, u, e, s):
+    """Cholesky factor of ``M^-1 o U U^T + S / E``."""
+    n_knots = u.shape[0]
+    columns = np.zeros((2 * n_knots + 2, n_knots))
+    for k in range(n_knots):
+        columns[2 * k + 2, k] = -1.0
+    saddle_solve(band, columns)
+    matrix = np.dot(u, u.T)
+    for k in range(n_knots):
+        for j in range(n_knots):
+            matrix[k, j] *= columns[2 * k + 2, j]
+        matrix[k, k] += s[k] / e[k]
+    return np.linalg.cholesky(matrix)
+
+
+@njit(cache=True, fastmath=FAST)
+def _cholesky_solve(lower, x):
+    n = x.shape[0]
+    for i in range(n):
+        total = x[i]
+        for j in range(i):
+            total -= lower[i, j] * x[j]
+        x[i] = total / lower[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= lower[i, i]
+        for j in range(i):
+            x[j] -= lower[i, j] * x[i]
+
+
+@njit(cache=True, fastmath=FAST)
+def _coupled_step(band, near, lower, u, e, s, r1, r2, centre, tol, dC, du, de):
+    """Newton step through the couplings: for ``de`` first, then exactly for ``dC`` and ``du``.
+
+    Whatever the accuracy of ``de``, stationarity and ``D C = e u`` are linearised exactly; only
+    complementarity feels it.  False where conjugate gradients are too slow.
+    """
+    n_knots, n_tasks = u.shape
+    m = n_knots + 2
+    x = np.empty((m + n_knots, n_tasks))
+    for pass_ in range(2):
+        for j in range(m):
+            for t in range(n_tasks):
+                x[max(0, 2 * j - 1), t] = r1[j, t]
+        for k in range(n_knots):
+            for t in range(n_tasks):
+                x[2 * k + 2, t] = r2[k, t]
+                if pass_ == 1:
+                    x[2 * k + 2, t] += u[k, t] * de[k]
+        saddle_solve(band, x)
+        if pass_ == 0:
+            right = np.empty(n_knots)
+            for k in range(n_knots):
+                right[k] = centre[k] * s[k] / e[k]
+                for t in range(n_tasks):
+                    right[k] += u[k, t] * x[2 * k + 2, t]
+            if lower.shape[0] > 0:
+                de[:] = right
+                _cholesky_solve(lower, de)
+            elif not _conjugate_gradients(band, near, u, e, s, right, tol, MAX_CG, de):
+                return False
+    for j in range(m):
+        for t in range(n_tasks):
+            dC[j, t] = x[max(0, 2 * j - 1), t]
+    for k in range(n_knots):
+        for t in range(n_tasks):
+            du[k, t] = x[2 * k + 2, t]
+    return True
+
+
+# --- the method ---
+
+
+@njit(cache=True)
+def _largest_step(u, du, e, de):
+    """Largest step in [0, 1] that keeps ``e > 0`` and every ``||u_k|| < 1``."""
+    step = 1.0
+    n_knots, n_tasks = u.shape
+    for k in range(n_knots):
+        if de[k] < 0.0:
+            step = min(step, -e[k] / de[k])
+        a = 0.0
+        b = 0.0
+        c = 1.0
+        for t in range(n_tasks):
+            a += du[k, t] * du[k, t]
+            b += u[k, t] * du[k, t]
+            c -= u[k, t] * u[k, t]
+        if a + 2.0 * b > c:  # ||u + du|| > 1
+            root = np.sqrt(b * b + a * c)
+            step = min(step, c / (b + root) if b > 0.0 else (root - b) / a)
+    return step
+
+
+@njit(cache=True)
+def _step_near_path(u, du, e, de, d, dd, step):
+    """Shorten ``step`` until no ``e_k s_k`` runs ahead of the others or of the duality gap."""
+    n_knots, n_tasks = u.shape
+    for _ in range(60):
+        gap = 0.0
+        total = 0.0
+        smallest = np.inf
+        for k in range(n_knots):
+            norm2 = 0.0
+            d2 = 0.0
+            inner = 0.0
+            for t in range(n_tasks):
+                u_kt = u[k, t] + step * du[k, t]
+                d_kt = d[k, t] + step * dd[k, t]
+                norm2 += u_kt * u_kt
+                d2 += d_kt * d_kt
+                inner += u_kt * d_kt
+            product = (e[k] + step * de[k]) * 0.5 * (1.0 - norm2)
+            total += product
+            smallest = min(smallest, product)
+            gap += np.sqrt(d2) - inner
+        if total >= 0.1 * gap and smallest >= 1e-3 * total / n_knots:
+            break
+        step *= 0.8
+    return step
+
+
+@njit(cache=True)
+def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
+    """Minimise ``1/2 <C, G C> - <B, C> + sum_k ||D_k C||``; updates ``C``, ``u``, ``e`` in place.
+
+    ``diagonal`` (m,) and ``off`` (m-1,) are the Gram matrix, ``rows`` (K, 2) the scaled second
+    differences.  ``tol`` bounds the absolute duality gap.  Needs ``||u_k|| < 1`` and ``e > 0`` at
+    the start.  Returns the number of Newton steps.
+    """
+    m, n_tasks = C.shape
+    n_knots = m - 2
+    gram = np.empty((m, n_tasks))
+    gram_off = np.empty((m - 1, n_tasks))
+    for t in range(n_tasks):
+        gram[:, t] = diagonal
+        gram_off[:, t] = off
+    if n_knots == 0:
+        C[:] = B
+        tridiagonal_solve(gram, gram_off, C)
+        return 0
+    A0 = np.empty((0, n_tasks, n_tasks))
+    A1 = np.empty((0, n_tasks, n_tasks))
+    A2 = np.empty((0, n_tasks, n_tasks))
+    band = np.empty((m + n_knots, 4))
+    near = np.zeros((n_knots, REACH + 1))
+    d = np.empty((n_knots, n_tasks))
+    dd = np.empty((n_knots, n_tasks))
+    s = np.empty(n_knots)
+    r1 = np.empty((m, n_tasks))
+    r2 = np.empty((n_knots, n_tasks))
+    dC = np.empty((m, n_tasks))
+    du = np.zeros((n_knots, n_tasks))
+    de = np.zeros(n_knots)
+    centre = np.empty(n_knots)
+    tolerance = np.empty(n_knots)
+    lower = np.empty((0, 0))
+    # Conjugate gradients while the couplings are local, then the cheaper factorisation; the
+    # constants are seconds per operation as measured.
+    block_cost = n_knots * (1.3e-9 * n_tasks**3 + 3e-8 * n_tasks**2)
+    dense_cost = n_knots**2 * (1.2e-11 * n_knots + 1.2e-8 + 1e-10 * n_tasks)
+    dense = dense_cost < block_cost
+    local = min(block_cost, dense_cost) > 2e-5 + n_knots * n_tasks * 1e-7
+    for iteration in range(max_iter):
+        gap = 0.0
+        mu = 0.0
+        differences(rows, C, d)
+        for k in range(n_knots):
+            norm2 = 0.0
+            d2 = 0.0
+            inner = 0.0
+            for t in range(n_tasks):
+                norm2 += u[k, t] * u[k, t]
+                d2 += d[k, t] * d[k, t]
+                inner += u[k, t] * d[k, t]
+            s[k] = 0.5 * (1.0 - norm2)
+            mu += e[k] * s[k] / n_knots
+            gap += np.sqrt(d2) - inner
+        r1[:] = B
+        subtract_gram(gram, gram_off, C, r1)
+        subtract_adjoint(rows, u, r1)
+        # G is at least half its diagonal, so r_1 costs at most <r_1, diag(G)^-1 r_1>.
+        infeasible = 0.0
+        for j in range(m):
+            for t in range(n_tasks):
+                infeasible += r1[j, t] * r1[j, t] / diagonal[j]
+        if gap + infeasible <= tol and infeasible <= 1e-2 * tol:
+            return iteration
+        if local or dense:
+            saddle_factor(diagonal, off, rows, e, band)
+        if local:
+            local = _precondition_factor(band, u, e, s, near)
+        if not local and dense:
+            lower = _coupling_factor(band, u, e, s)
+        elif not local:
+            if A0.shape[0] == 0:
+                A0 = np.empty((m, n_tasks, n_tasks))
+                A1 = np.empty((m, n_tasks, n_tasks))
+                A2 = np.empty((m, n_tasks, n_tasks))
+            block_assemble(gram, gram_off, rows, u, e, s, A0, A1, A2)
+            if not block_factor(A0, A1, A2):
+                return iteration
+        target = 0.0
+        trust = 0.0
+        step = 0.0
+        for phase in range(2):
+            for k in range(n_knots):
+                # Mehrotra: the corrector adds the second-order terms of the predictor, as far as
+                # the predictor can be trusted.
+                second = 0.0
+                if phase == 1:
+                    norm2 = 0.0
+                    inner = 0.0
+                    for t in range(n_tasks):
+                        norm2 += du[k, t] * du[k, t]
+                        inner += u[k, t] * du[k, t]
+                    second = trust * (0.5 * e[k] * norm2 + de[k] * (inner + 0.5 * norm2))
+                for t in range(n_tasks):
+                    bend = trust * de[k] * du[k, t]
+                    r2[k, t] = e[k] * u[k, t] - d[k, t] + bend
+                centre[k] = (target - e[k] * s[k] + second) / s[k]
+                tolerance[k] = 0.1 * (target if phase == 1 else e[k] * s[k])
+            if not local and not dense:
+                _block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de)
+            elif not _coupled_step(
+                band, near, lower, u, e, s, r1, r2, centre, tolerance, dC, du, de
+            ):
+                local = False
+                step = 0.0
+                de[:] = 0.0
+                du[:] = 0.0
+                break
+            step = _largest_step(u, du, e, de)
+            if phase == 0:
+                reached = 0.0
+                for k in range(n_knots):
+                    norm2 = 0.0
+                    for t in range(n_tasks):
+                        norm2 += (u[k, t] + step * du[k, t]) ** 2
+                    reached += (e[k] + step * de[k]) * 0.5 * (1.0 - norm2) / n_knots
+                # The gap per knot equals mu on the path; off it, mu alone can be far too small.
+                decrease = max(1e-4, min(1.0, reached / mu) ** 3)
+                target = decrease * max(mu, gap / n_knots)
+                trust = 1.0 if step > 0.3 else 0.0
+        if step == 0.0:
+            continue
+        differences(rows, dC, dd)
+        step = _step_near_path(u, du, e, de, d, dd, 0.9999 if step == 1.0 else 0.95 * step)
+        for j in range(m):
+            for t in range(n_tasks):
+                C[j, t] += step * dC[j, t]
+        for k in range(n_knots):
+            e[k] += step * de[k]
+            for t in range(n_tasks):
+                u[k, t] += step * du[k, t]
+    return max_iter
+
+
+@njit(cache=True, fastmath=FAST)
+def _block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de):
+    """Newton step with the block factor."""
+    n_knots, n_tasks = u.shape
+    for k in range(n_knots):
+        for t in range(n_tasks):
+            r2[k, t] += u[k, t] * centre[k]
+    _apply_inverse(u, e, s, r2, du)
+    dC[:] = r1
+    subtract_adjoint(rows, -du, dC)
+    block_solve(A0, A1, A2, dC)
+    differences(rows, dC, du)
+    du -= r2
+    _apply_inverse(u, e, s, du, du)
+    for k in range(n_knots):
+        inner = 0.0
+        for t in range(n_tasks):
+            inner += u[k, t] * du[k, t]
+        de[k] = centre[k] + e[k] / s[k] * inner
+
+
+@njit(cache=True, fastmath=FAST)
+def _apply_inverse(u, e, s, right, out):
+    """``out_k = (e_k + (e_k / s_k) u_k u_k^T)^-1 right_k``."""
+    n_knots, n_tasks = u.shape
+    for k in range(n_knots):
+        norm2 = 0.0
+        inner = 0.0
+        for t in range(n_tasks):
+            norm2 += u[k, t] * u[k, t]
+            inner += u[k, t] * right[k, t]
+        shift = inner / (s[k] + norm2)
+        for t in range(n_tasks):
+            out[k, t] = (right[k, t] - shift * u[k, t]) / e[k]

@@ -1,0 +1,266 @@
+import itertools
+
+import cvxpy
+import numpy as np
+import pytest
+from scipy.sparse import issparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from mtrelu import InvalidInputError, ReLURegressor
+from mtrelu.status import Status
+
+# The two curves of a public question: the breakpoints must be the same, only the slopes differ.
+X = np.arange(1.0, 16.0)[:, None]
+Y = np.array(
+    [
+        [5, 7, 9, 11, 13, 15, 28.92, 42.81, 56.7, 70.59, 84.47, 98.36, 112.25, 126.14, 140.03],
+        [0.33, 1.0, 1.67, 2.34, 3.0, 3.67, 8.31, 12.94, 17.57, 22.19, 26.82, 31.45, 36.0, 40.71,
+         45.34],
+    ]
+).T  # fmt: skip
+
+
+def refit_loss(x, Y, knots):
+    """Least squares on given knots, by a dense basis."""
+    basis = np.column_stack([np.ones_like(x), x, *(np.maximum(x - t, 0) for t in knots)])
+    residual = Y - basis @ np.linalg.lstsq(basis, Y, rcond=None)[0]
+    return 0.5 * np.sum(residual**2)
+
+
+def bent(seed, n, T, n_knots, noise=0.4):
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.uniform(0, 10, n))
+    places = rng.uniform(1.5, 8.5, n_knots)
+    Y = x[:, None] * rng.standard_normal(T) + noise * rng.standard_normal((n, T))
+    return x, Y + sum(np.maximum(x - t, 0)[:, None] * rng.standard_normal(T) * 2 for t in places)
+
+
+class TestAlpha:
+    def test_objective_is_that_of_a_second_implementation(self):
+        x, Y = bent(0, 15, 2, 2)
+        h = np.diff(x)
+        F = cvxpy.Variable(Y.shape)
+        bends = [(F[i + 1] - F[i]) / h[i] - (F[i] - F[i - 1]) / h[i - 1] for i in range(1, 14)]
+        penalty = sum(cvxpy.norm(bend) for bend in bends)
+        loss = 0.5 * cvxpy.sum_squares(F - Y)
+        optimum = cvxpy.Problem(cvxpy.Minimize(loss + 0.7 * penalty)).solve(solver=cvxpy.CLARABEL)
+        model = ReLURegressor(alpha=0.7, tol=1e-9).fit(x[:, None], Y)
+        net = model.network_
+        ours = 0.5 * np.sum((model.predict(x[:, None]) - Y) ** 2) + 0.7 * np.sum(
+            np.linalg.norm(net.v, axis=1) * np.linalg.norm(net.w, axis=1)
+        )
+        assert ours == pytest.approx(optimum, rel=1e-6)
+        assert model.certificate_.primal == pytest.approx(ours, rel=1e-12)
+
+    def test_fitted_attributes(self):
+        model = ReLURegressor(alpha=5.0).fit(X, Y)
+        assert model.status_ is Status.CERTIFIED is model.certificate_.status
+        assert 0 <= model.dual_gap_ <= 1e-6 * model.certificate_.primal
+        assert model.alpha_ == 5.0 and model.n_features_in_ == 1
+        assert isinstance(model.n_iter_, int)
+        assert np.array_equal(model.knots_, np.sort(model.knots_))
+        assert set(model.knots_) <= set(X[:, 0])
+
+    def test_alpha_zero_connects_the_dots(self):
+        model = ReLURegressor(alpha=0).fit(X, Y)
+        grid = np.linspace(1, 15, 301)
+        dots = np.column_stack([np.interp(grid, X[:, 0], y) for y in Y.T])
+        np.testing.assert_allclose(model.predict(grid), dots, rtol=0, atol=1e-11)
+
+    def test_one_dimensional_labels_give_one_dimensional_predictions(self):
+        model = ReLURegressor(alpha=1.0).fit(X, Y[:, 0])
+        flat = model.predict(X)
+        assert flat.shape == (15,)
+        column = ReLURegressor(alpha=1.0).fit(X, Y[:, :1]).predict(X)
+        assert column.shape == (15, 1)
+        assert np.array_equal(flat, column[:, 0])
+        low, high = model.optimal_range(X)
+        assert low.shape == high.shape == (15,)
+
+    def test_weights_are_repetitions(self):
+        weights = np.array([1, 2, 3] * 5)
+        weighted = ReLURegressor(alpha=3.0, tol=1e-10).fit(X, Y, sample_weight=weights)
+        repeated = ReLURegressor(alpha=3.0, tol=1e-10).fit(
+            np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0)
+        )
+        np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-5)
+
+    def test_range_of_an_interpolation_that_is_not_unique(self):
+        # A convex zigzag: between 1 and 2 the curve may follow its neighbours' lines instead.
+        model = ReLURegressor(alpha=0).fit([0.0, 1, 2, 3], [0.0, 0, 1, 3])
+        low, high = model.optimal_range([0.5, 1.5, 2.5])
+        np.testing.assert_allclose(high, [0.0, 0.5, 2.0], atol=1e-12)
+        np.testing.assert_allclose(low, [0.0, 0.0, 2.0], atol=1e-12)
+
+    def test_score_is_the_mean_r2_of_the_tasks(self):
+        model = ReLURegressor(alpha=10.0).fit(X, Y)
+        P = model.predict(X)
+        r2 = 1 - ((Y - P) ** 2).sum(axis=0) / ((Y - Y.mean(axis=0)) ** 2).sum(axis=0)
+        assert model.score(X, Y) == pytest.approx(r2.mean())
+
+    @pytest.mark.parametrize("loss", ["squared", "huber", "logistic", "quantile"])
+    def test_every_loss(self, loss):
+        labels = (Y > np.median(Y, axis=0)).astype(float) if loss == "logistic" else Y
+        if loss == "logistic":
+            labels[[2, 11]] = 1 - labels[[2, 11]]  # not separable
+        model = ReLURegressor(alpha=2.0, loss=loss).fit(X, labels)
+        assert model.status_ is Status.CERTIFIED
+
+
+class TestNumberOfKnots:
+    @pytest.mark.parametrize("loss", ["squared", "huber", "quantile"])
+    def test_two_curves_that_bend_at_six(self, loss):
+        model = ReLURegressor(n_knots=1, loss=loss).fit(X, Y)
+        assert model.knots_.tolist() == [6.0]
+
+    def test_two_curves_in_any_order_and_at_any_scale(self):
+        order = np.random.default_rng(0).permutation(15)
+        model = ReLURegressor(n_knots=1).fit(1e6 + 1e-3 * X[order], 1e5 * Y[order])
+        np.testing.assert_allclose(model.knots_, [1e6 + 6e-3], rtol=1e-15)
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_as_good_as_the_best_of_all_subsets(self, seed):
+        n_knots = 1 + seed % 2
+        x, Y = bent(seed, 30, 1 + seed // 2, n_knots)
+        model = ReLURegressor(n_knots=n_knots).fit(x[:, None], Y)
+        best = min(refit_loss(x, Y, c) for c in itertools.combinations(x[1:-1], n_knots))
+        loss = 0.5 * np.sum((model.predict(x[:, None]) - Y) ** 2)
+        assert loss <= best * (1 + 1e-9)
+        assert loss == pytest.approx(refit_loss(x, Y, model.knots_), rel=1e-9)
+
+    def test_knots_are_data_points_and_at_most_as_many_as_asked(self):
+        x, Y = bent(3, 60, 3, 4)
+        for n_knots in range(6):
+            knots = ReLURegressor(n_knots=n_knots).fit(x[:, None], Y).knots_
+            assert len(knots) <= n_knots
+            assert set(knots) <= set(x[1:-1])
+
+    def test_no_knot_is_spent_on_rounding(self):
+        exact = np.column_stack([np.abs(X[:, 0] - 6), 3 * np.abs(X[:, 0] - 6)])
+        assert ReLURegressor(n_knots=4).fit(X, exact).knots_.tolist() == [6.0]
+
+    def test_zero_knots_is_the_line(self):
+        model = ReLURegressor(n_knots=0).fit(X, Y)
+        line = np.polynomial.polynomial.polyfit(X[:, 0], Y, 1)
+        np.testing.assert_allclose(model.predict([[0.0], [1.0]]), [line[0], line.sum(axis=0)])
+
+    def test_weight_zero_is_absence(self):
+        weights = np.ones(15)
+        weights[12:] = 0
+        some = ReLURegressor(n_knots=2).fit(X, Y, sample_weight=weights)
+        fewer = ReLURegressor(n_knots=2).fit(X[:12], Y[:12])
+        np.testing.assert_allclose(some.knots_, fewer.knots_)
+        np.testing.assert_allclose(some.predict(X), fewer.predict(X), rtol=1e-9)
+
+    def test_weights_are_repetitions(self):
+        weights = np.array([1, 5, 2] * 5)
+        weighted = ReLURegressor(n_knots=2).fit(X, Y, sample_weight=weights)
+        repeated = ReLURegressor(n_knots=2).fit(
+            np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0)
+        )
+        assert weighted.knots_.tolist() == repeated.knots_.tolist()
+        np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-9)
+
+    def test_nothing_global_is_claimed(self):
+        model = ReLURegressor(n_knots=1).fit(X, Y)
+        assert model.certificate_ is None
+        assert model.status_ is Status.UNCERTIFIED
+        assert np.isnan(model.dual_gap_)
+        with pytest.raises(InvalidInputError, match="fitted with n_knots=1"):
+            model.optimal_range(X)
+
+    @pytest.mark.parametrize("n_knots", [-1, 1.5, "two", True])
+    def test_bad_numbers(self, n_knots):
+        with pytest.raises(InvalidInputError, match="n_knots must be a whole number"):
+            ReLURegressor(n_knots=n_knots).fit(X, Y)
+
+    def test_more_knots_than_places(self):
+        with pytest.raises(InvalidInputError, match=r"n_knots=3 needs at least 5 .* has 4"):
+            ReLURegressor(n_knots=3).fit([1.0, 2, 3, 4], [1.0, 2, 0, 4])
+
+
+BAD = {
+    "two columns": (np.ones((4, 2)), np.ones(4), "2 columns"),
+    "lengths": ([[1.0], [2.0]], [1.0, 2.0, 3.0], "rows"),
+    "no labels": ([[1.0], [2.0]], None, "y is None"),
+    "NaN label": ([[1.0], [2.0]], [1.0, np.nan], "y has"),
+    "infinite input": ([[1.0], [np.inf]], [1.0, 2.0], "X"),
+    "empty": (np.empty((0, 1)), np.empty(0), "X"),
+    "text": ([["a"], ["b"]], [1.0, 2.0], "X"),
+}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("case", BAD)
+    @pytest.mark.parametrize("n_knots", [None, 1])
+    def test_refused(self, case, n_knots):
+        inputs, labels, message = BAD[case]
+        with pytest.raises(InvalidInputError, match=message):
+            ReLURegressor(n_knots=n_knots).fit(inputs, labels)
+
+    @pytest.mark.parametrize("alpha", [-1.0, np.nan, "much"])
+    def test_alpha(self, alpha):
+        with pytest.raises(InvalidInputError, match="alpha"):
+            ReLURegressor(alpha=alpha).fit(X, Y)
+
+    def test_two_columns_at_prediction(self):
+        with pytest.raises(InvalidInputError, match="2 columns"):
+            ReLURegressor().fit(X, Y).predict(np.ones((3, 2)))
+
+
+class TestScikitLearn:
+    def test_clone_and_parameters(self):
+        model = ReLURegressor(alpha=3.0, n_knots=2, loss="huber", tol=1e-4, max_iter=50)
+        assert clone(model).get_params() == model.get_params()
+
+    def test_pipeline_and_grid_search(self):
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), ReLURegressor()),
+            {"reluregressor__alpha": [0.1, 1.0, 10.0]},
+            cv=3,
+        ).fit(X, Y)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+    def test_scikit_learns_own_checks(self):
+        one_column = "FirstColumn passes one column on, whatever it was given"
+        wording = "refused, in words of our own"
+        vector = "a vector is one input column here"
+        expected = {
+            "check_n_features_in": one_column,
+            "check_n_features_in_after_fitting": one_column,
+            "check_fit1d": vector,
+            "check_fit2d_predict1d": vector,
+            "check_complex_data": wording,
+            "check_dtype_object": wording,
+            "check_estimators_empty_data_messages": wording,
+            "check_estimators_nan_inf": wording,
+            "check_regressors_train": "one column of ten explains too little",
+        }
+        results = check_estimator(
+            FirstColumn(), on_fail=None, on_skip=None, expected_failed_checks=expected
+        )
+        failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
+        assert failed == {}, failed
+
+
+class FirstColumn(ReLURegressor):
+    """`ReLURegressor` on the first of the columns given."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(self._first(X), y, sample_weight)
+
+    def predict(self, X):
+        return super().predict(self._first(X))
+
+    @staticmethod
+    def _first(X):
+        if hasattr(X, "iloc"):
+            return X.iloc[:, :1]
+        if issparse(X):
+            return X.tocsr()[:, :1]
+        X = np.asarray(X)
+        return X[:, :1] if X.ndim == 2 else X

@@ -1,0 +1,330 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mtrelu
+from mtrelu.cli import app
+from mtrelu.datasets import load_el_nino, load_macrodata
+from mtrelu.io import load_network
+from mtrelu.tables import read_table
+
+CURVES = "time,a,b,name\n" + "".join(
+    f"{i},{abs(i - 4) + 0.1 * (i % 3)},{2 * abs(i - 4) - 0.2 * (i % 2)},n{i}\n" for i in range(10)
+)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(CURVES)
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def fit(*words, data="a.csv", out="out"):
+    result = run("fit", data, "--out", out, *words)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def files(folder="."):
+    return sorted(path.name for path in os.scandir(folder))
+
+
+def text(path):
+    return Path(path).read_text(encoding="utf-8")
+
+
+class TestFit:
+    def test_everything_is_written_and_nothing_else(self):
+        result = fit("--x", "time", "--tasks", "a,b")
+        assert files("out") == [
+            "alpha.png", "curves.png", "knots.png", "model.safetensors", "predictions.csv",
+            "report.html",
+        ]  # fmt: skip
+        assert files() == ["a.csv", "out"]
+        assert "certified" in result.stdout and "unique" in result.stdout
+        assert "out/report.html" in result.stdout
+
+    def test_model_predictions_and_report_are_those_of_the_library(self):
+        fit("--x", "time", "--tasks", "b, a", "--alpha", "0.5")
+        table = read_table("a.csv")
+        x, Y, _ = table.choose("time", ["b", "a"])
+        expected = mtrelu.solve(x, Y, 0.5).network(x)
+        written = read_table("out/predictions.csv")
+        assert list(written.columns) == ["time", "b", "b low", "b high", "a", "a low", "a high"]
+        got = np.column_stack([written.numbers(name) for name in ("b", "a")])
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+        assert (written.numbers("a low") <= written.numbers("a") + 1e-12).all()
+        assert (written.numbers("a") <= written.numbers("a high") + 1e-12).all()
+        network, metadata = load_network("out/model.safetensors")
+        np.testing.assert_array_equal(network(x), got)
+        assert metadata["tasks"] == ["b", "a"] and metadata["alpha"] == 0.5
+        command = "mtrelu fit a.csv --x time --tasks &#x27;b, a&#x27; --alpha 0.5"
+        assert command in text("out/report.html")
+
+    def test_rows_keep_the_order_of_the_file(self):
+        lines = CURVES.splitlines()
+        Path("b.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]))
+        fit("--x", "time", "--tasks", "a", "--alpha", "0.5", data="b.csv")
+        written = read_table("out/predictions.csv").numbers("time")
+        assert written.tolist() == list(range(9, -1, -1))
+
+    def test_a_row_twice_is_allowed(self):
+        Path("b.csv").write_text(CURVES + CURVES.splitlines()[3] + "\n")
+        fit("--x", "time", "--tasks", "a,b", data="b.csv")
+        assert len(read_table("out/predictions.csv").numbers("time")) == 11
+
+    def test_standardize(self):
+        rows = [f"{i},{(i % 3) * 1e6},{(i % 4) * 1e-3},5" for i in range(8)]
+        Path("b.csv").write_text("\n".join(["x,u,v,w", *rows]))
+        fit("--x", "x", "--alpha", "0.1", "--standardize", data="b.csv")
+        x, Y, _ = read_table("b.csv").choose("x", None)
+        scale = np.array([Y[:, 0].std(), Y[:, 1].std(), 1.0])
+        expected = mtrelu.solve(x, Y / scale, 0.1).network(x) * scale
+        written = read_table("out/predictions.csv")
+        for t, name in enumerate("uvw"):
+            np.testing.assert_allclose(
+                written.numbers(name), expected[:, t], rtol=1e-6, atol=1e-6 * scale[t]
+            )
+        assert run("certify", "out", "b.csv").exit_code == 0
+
+    def test_shipped_data(self):
+        fit(data="el-nino")
+        _, metadata = load_network("out/model.safetensors")
+        assert metadata["tasks"] == list(load_el_nino().tasks)
+        assert "tasks.png" in files("out")
+
+    def test_some_tasks_of_shipped_data(self):
+        fit("--tasks", "realgdp,unemp", "--standardize", "--alpha", "1", data="macrodata")
+        network, metadata = load_network("out/model.safetensors")
+        assert metadata["tasks"] == ["realgdp", "unemp"] and metadata["input"] == "year"
+        assert network.n_tasks == 2 and len(load_macrodata().x) == 203
+
+    def test_default_folder(self):
+        assert run("fit", "a.csv", "--x", "time", "--tasks", "a").exit_code == 0
+        assert "mtrelu-a" in files()
+
+    def test_no_progress_bar_where_there_is_no_terminal(self):
+        assert fit("--x", "time", "--tasks", "a").stderr == ""
+
+
+class TestFolders:
+    def test_an_earlier_fit_needs_force(self):
+        fit("--x", "time", "--tasks", "a", "--alpha", "1")
+        before = text("out/report.html")
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "b", "--out", "out")
+        assert result.exit_code == 2 and "--force" in result.stderr
+        assert text("out/report.html") == before
+        fit("--x", "time", "--tasks", "b", "--alpha", "1", "--force")
+        assert text("out/report.html") != before
+        assert "alpha.png" not in files("out")  # nothing of the earlier fit stays
+        assert files() == ["a.csv", "out"]
+
+    @pytest.mark.parametrize("force", [[], ["--force"]])
+    @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "report.html"])
+    def test_other_things_are_never_replaced(self, force, name, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / name).write_text("mine")
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "a", "--out", "out", *force)
+        assert result.exit_code == 2 and "never replaced" in result.stderr
+        assert (tmp_path / "out" / name).read_text() == "mine" and files() == ["a.csv", "out"]
+
+    def test_a_file_is_never_replaced(self):
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "a", "--out", "a.csv", "--force")
+        assert result.exit_code == 2
+        assert text("a.csv") == CURVES
+
+    def test_an_empty_folder_is_used(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        fit("--x", "time", "--tasks", "a", "--alpha", "1")
+        assert "report.html" in files("out")
+
+    def test_interrupted(self, monkeypatch):
+        def interrupt(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("mtrelu.tables.write_csv", interrupt)  # when half is written
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "a", "--alpha", "1", "--out", "out")
+        assert result.exit_code == 130
+        assert result.stderr == "mtrelu: interrupted; nothing was written.\n"
+        assert files() == ["a.csv"]
+
+    def test_interrupted_while_replacing(self, monkeypatch):
+        fit("--x", "time", "--tasks", "a", "--alpha", "1")
+        before = text("out/report.html")
+
+        def interrupt(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("mtrelu.tables.write_csv", interrupt)
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "b", "--out", "out", "--force")
+        assert result.exit_code == 130
+        assert text("out/report.html") == before and files() == ["a.csv", "out"]
+
+    def test_disk_full(self, monkeypatch):
+        def full(*args, **kwargs):
+            raise OSError(28, "No space left on device", "out/predictions.csv")
+
+        monkeypatch.setattr("mtrelu.tables.write_csv", full)
+        result = run("fit", "a.csv", "--x", "time", "--tasks", "a", "--alpha", "1", "--out", "out")
+        assert result.exit_code == 2 and "No space left" in result.stderr
+        assert files() == ["a.csv"]
+
+
+OK = ("--x", "time", "--tasks", "a", "--alpha", "1")
+BAD = {
+    "missing file": (("nowhere.csv", *OK), "nowhere.csv does not exist"),
+    "missing input column": (("a.csv", "--x", "when"), "'when' is not in a.csv"),
+    "missing task": (("a.csv", "--x", "time", "--tasks", "a,z"), "'z' is not in a.csv"),
+    "no --x": (("a.csv",), "--x is missing"),
+    "text column": (("a.csv", "--x", "time"), "'name' of a.csv does not hold numbers"),
+    "alpha is text": (("a.csv", *OK[:4], "--alpha", "some"), "--alpha is 'some'"),
+    "negative alpha": (("a.csv", *OK[:4], "--alpha", "-1"), "alpha"),
+    "alpha NaN": (("a.csv", *OK[:4], "--alpha", "nan"), "alpha"),
+    "unknown loss": (("a.csv", *OK, "--loss", "cubic"), "loss"),
+    "unknown shipped set": (("elnino", *OK), "elnino"),
+    "logistic needs labels in [0, 1]": (("a.csv", *OK, "--loss", "logistic"), "Y"),
+    "standardized logistic": (("a.csv", *OK, "--loss", "logistic", "--standardize"), "logistic"),
+    "gap": (("gap.csv", "--x", "x"), "data rows 2"),
+    "contradiction": (("twice.csv", "--x", "x", "--alpha", "0"), "row"),
+    "few points": (("few.csv", "--x", "x"), "too few"),
+    "all inputs equal": (("equal.csv", "--x", "x"), "distinct"),
+    "empty": (("empty.csv", "--x", "x"), "is empty"),
+    "no such parent": (("a.csv", *OK, "--out", "no/such/out"), "is not a folder"),
+    "parent is a file": (("a.csv", *OK, "--out", "a.csv/out"), "is not a folder"),
+    "clash": (("clash.csv", "--x", "x", "--alpha", "1"), "Rename it"),
+}
+OTHER_FILES = {
+    "gap.csv": "x,y\n1,2\n2,\n3,4\n",
+    "twice.csv": "x,y\n1,2\n1,3\n2,4\n",
+    "few.csv": "x,y\n1,2\n2,3\n3,3\n",
+    "equal.csv": "x,y\n1,2\n1,3\n1,3\n1,5\n1,6\n",
+    "empty.csv": "",
+    "clash.csv": "x,y,y low\n1,2,3\n2,3,3\n3,3,4\n4,1,4\n",
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path):
+    words, message = BAD[case]
+    for name, content in OTHER_FILES.items():
+        (tmp_path / name).write_text(content)
+    before = files()
+    result = run("fit", *words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.startswith("mtrelu: ") and result.stderr.count("\n") == 1
+    assert files() == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    result = run("fit", "a.csv", *OK, "--out", "locked/out")
+    assert result.exit_code == 2 and "locked" in result.stderr
+
+
+def test_folder_that_cannot_be_made(monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    result = run("fit", "a.csv", *OK, "--out", "out")
+    assert result.exit_code == 2 and "Permission denied" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+class TestPredict:
+    def test_at_new_inputs(self):
+        fit(*OK)
+        Path("new.csv").write_text("when,other\n-3,x\n4.5,y\n100,z\n")
+        result = run("predict", "out", "new.csv", "--x", "when", "--out", "p.csv")
+        assert result.exit_code == 0 and "3 rows" in result.stdout
+        written = read_table("p.csv")
+        assert list(written.columns) == ["time", "a"]
+        network, _ = load_network("out/model.safetensors")
+        assert np.array_equal(written.numbers("a"), network([-3.0, 4.5, 100.0])[:, 0])
+
+    def test_model_file_or_folder(self):
+        fit(*OK)
+        for i, model in enumerate(("out", "out/model.safetensors")):
+            assert run("predict", model, "a.csv", "--out", f"p{i}.csv").exit_code == 0
+        assert text("p0.csv") == text("p1.csv")
+
+    def test_bad_input(self):
+        fit(*OK)
+        Path("other.safetensors").write_text("not a model")
+        for words, message in (
+            (("out", "a.csv", "--x", "when", "--out", "p.csv"), "'when' is not in"),
+            (("nowhere", "a.csv", "--out", "p.csv"), "nowhere does not exist"),
+            (("other.safetensors", "a.csv", "--out", "p.csv"), "other.safetensors"),
+            (("out", "a.csv", "--out", "a.csv"), "exists already"),
+            (("out", "a.csv", "--out", "out"), "exists already"),
+            (("out", "a.csv", "--out", "no/p.csv"), "No such file"),
+        ):
+            result = run("predict", *words)
+            assert result.exit_code == 2, words
+            assert message in result.stderr and result.stderr.count("\n") == 1
+        assert text("a.csv") == CURVES
+        assert files() == ["a.csv", "other.safetensors", "out"]
+
+    def test_force_replaces_a_file(self):
+        fit(*OK)
+        assert run("predict", "out", "a.csv", "--out", "p.csv").exit_code == 0
+        assert run("predict", "out", "a.csv", "--out", "p.csv", "--force").exit_code == 0
+
+
+class TestCertify:
+    def test_the_data_of_the_fit(self):
+        fit(*OK)
+        result = run("certify", "out", "a.csv")
+        assert result.exit_code == 0
+        assert "proved" in result.stdout
+
+    def test_shipped_data(self):
+        fit("--alpha", "2", data="el-nino")
+        assert run("certify", "out", "el-nino").exit_code == 0
+
+    def test_other_data(self):
+        fit(*OK)
+        Path("b.csv").write_text("time,a\n0,1\n1,5\n2,-3\n3,1\n")
+        result = run("certify", "out", "b.csv")
+        assert result.exit_code == 1
+
+    def test_a_network_without_its_story(self):
+        from mtrelu.io import save_network
+
+        network = mtrelu.solve([0.0, 1, 2], [0.0, 1, 0], 0).network
+        save_network("plain.safetensors", network, {})
+        result = run("certify", "plain.safetensors", "a.csv")
+        assert result.exit_code == 2 and "not what it was fitted to" in result.stderr
+
+
+def test_version_and_help():
+    assert run("--version").stdout.strip() == f"mtrelu {mtrelu.__version__}"
+    for words in ((), ("fit",), ("predict",), ("certify",)):
+        result = run(*words, "--help")
+        assert result.exit_code == 0 and "Usage" in re.sub(r"\x1b\[[\d;]*m", "", result.output)
+
+
+def test_help_loads_nothing_heavy():
+    heavy = "{'numpy', 'scipy', 'numba', 'sklearn', 'matplotlib', 'pyarrow', 'pandas', 'torch'}"
+    code = (
+        "import sys\nfrom mtrelu.cli import main\nsys.argv = ['mtrelu', 'fit', '--help']\n"
+        f"try:\n    main()\nfinally:\n    print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip().splitlines()[-1] == "[]"

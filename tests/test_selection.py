@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+import mtrelu
+from mtrelu.selection import select_alpha
+from mtrelu.validation import InvalidInputError
+
+
+def noisy(n, T, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.uniform(0.0, 10.0, n))
+    bend = np.maximum(x - 4.0, 0.0)[:, None] * rng.standard_normal(T) * 3.0
+    return x, bend + x[:, None] + noise * rng.standard_normal((n, T))
+
+
+def test_scores_are_the_losses_of_fits_that_have_not_seen_the_points():
+    x, Y = noisy(14, 2, 0.5)
+    choice = select_alpha(x, Y, n_folds=3)
+    fold = np.array([-1, *(i % 3 for i in range(12)), -1])  # the inner points in turn
+    for a in (0, 7, 20):
+        for f in range(3):
+            out = fold == f
+            kept = np.mean(~out)
+            net = mtrelu.solve(x[~out], Y[~out], choice.alphas[a] * kept).network
+            score = 0.5 * np.mean((net(x[out]) - Y[out]) ** 2)
+            assert choice.scores[a, f] == pytest.approx(score, rel=1e-9)
+    assert choice.n_held_out.tolist() == [4, 4, 4]
+
+
+def test_the_choice_is_the_largest_alpha_that_is_as_good_as_the_best():
+    choice = select_alpha(*noisy(40, 3, 0.5), n_folds=5)
+    as_good = choice.alphas[choice.mean <= 1.01 * choice.mean.min()]
+    assert choice.alpha == as_good.max()
+    assert (np.diff(choice.alphas) < 0).all()
+
+
+def test_more_noise_asks_for_more_penalty():
+    quiet, loud = (select_alpha(*noisy(40, 2, s), n_folds=5).alpha for s in (0.01, 2.0))
+    assert loud > 5 * quiet
+
+
+def test_the_grid_starts_at_alpha_max():
+    x, Y = noisy(20, 2, 0.3)
+    choice = select_alpha(x, Y, n_folds=2)
+    assert choice.alphas[0] == pytest.approx(mtrelu.alpha_max(x, Y), rel=1e-12)
+    assert choice.alphas[-1] == pytest.approx(1e-5 * choice.alphas[0])
+
+
+def test_order_of_the_samples_does_not_matter():
+    x, Y = noisy(20, 2, 0.3)
+    order = np.random.default_rng(1).permutation(20)
+    one, other = select_alpha(x, Y, n_folds=3), select_alpha(x[order], Y[order], n_folds=3)
+    assert one.alpha == pytest.approx(other.alpha, rel=1e-9)
+    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4)
+
+
+def test_equal_inputs_are_held_out_together():
+    x, Y = noisy(12, 1, 0.3)
+    x2, Y2 = np.repeat(x, 2), np.repeat(Y, 2, axis=0)
+    choice = select_alpha(x2, Y2, n_folds=4)
+    weighted = select_alpha(x, Y, n_folds=4, sample_weight=np.full(12, 2.0))
+    assert choice.n_held_out.sum() == 20
+    np.testing.assert_allclose(choice.scores, weighted.scores, rtol=1e-4)
+
+
+def test_progress_counts_every_fit():
+    seen = []
+    select_alpha(*noisy(8, 1, 0.3), n_folds=2, progress=lambda *args: seen.append(args))
+    assert seen == [(i + 1, len(seen)) for i in range(len(seen))]
+    assert len(seen) == 2 * 26
+
+
+def test_data_on_a_line_choose_something_that_gives_the_line():
+    x = np.arange(8.0)
+    choice = select_alpha(x, 2 * x + 1, n_folds=3)
+    assert choice.mean.max() < 1e-20
+
+
+@pytest.mark.parametrize("x", [[1.0, 2, 3, 4], [1.0, 1, 2, 2, 3, 3, 4, 4]])
+def test_too_few_points(x):
+    with pytest.raises(InvalidInputError, match="4 distinct values"):
+        select_alpha(x, x)
+
+
+def test_too_few_folds():
+    with pytest.raises(InvalidInputError, match="n_folds is 1"):
+        select_alpha(range(9), range(9), n_folds=1)
