@@ -149,8 +149,13 @@ class TestFolders:
         fit("--x", "time", "--tasks", "a", "--alpha", "1")
         assert "report.html" in files("out")
 
-    def test_interrupted(self, monkeypatch):
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_interrupted(self, monkeypatch, compiled):
         def interrupt(*args, **kwargs):
+            if compiled:  # what numba makes of it
+                inner = SystemError("returned a result with an exception set")
+                inner.__cause__ = KeyboardInterrupt()
+                raise SystemError("returned a result with an exception set") from inner
             raise KeyboardInterrupt
 
         monkeypatch.setattr("mtrelu.tables.write_csv", interrupt)  # when half is written

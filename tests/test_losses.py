@@ -135,16 +135,27 @@ def test_dual_fit_inverts_the_gradient_of_a_smooth_loss(loss):
 
 
 @each_loss
-def test_steep_says_whether_the_bounds_can_bind(loss):
+def test_strictly_convex_says_whether_chords_lie_above(loss):
+    y = labels_for(loss)[:, np.newaxis]
+    z = np.linspace(-30.0, 30.0, 61)
+    chord = 0.5 * (loss.value(y, z - 0.5) + loss.value(y, z + 0.5))
+    above = chord - loss.value(y, z)
+    assert loss.strictly_convex == bool(np.all(above > 0.0))
+
+
+@each_loss
+def test_piecewise_quadratic_says_whether_the_dual_slope_is_constant(loss):
     y = labels_for(loss)
-    lo, hi = loss.dual_bounds(y)
-    if not np.isfinite(lo).any():
-        assert loss.steep
-        return
-    inside = (lo < hi) & (lo < 0)
-    z_near = loss.dual_fit(y, lo + 1e-12 * (hi - lo))[0][inside]
-    z_nearer = loss.dual_fit(y, lo + 1e-15 * (hi - lo))[0][inside]
-    assert loss.steep == bool(np.all(np.abs(z_nearer - z_near) > 1.0))
+    slopes = [loss.dual_fit(y, duals_inside(loss, y))[1] for _ in range(2)]
+    assert loss.piecewise_quadratic == bool(np.ptp(slopes) == 0.0)
+
+
+@each_loss
+def test_of_residual_says_whether_labels_may_be_shifted(loss):
+    y = 0.25 * labels_for(loss)
+    z = np.linspace(-2.0, 2.0, y.size)
+    moved = np.abs(loss.value(y + 0.5, z + 0.5) - loss.value(y, z))
+    assert loss.of_residual == bool(np.all(moved < 1e-12))
 
 
 @each_loss

@@ -83,7 +83,13 @@ def _tidy(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             name = f"{error.filename}: " if error.filename else ""
             message = f"{name}{error.strerror or error}; nothing was written."
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            # Ctrl-C in the middle of compiled code comes out as SystemErrors that it caused.
+            root: BaseException = error
+            while root.__cause__ is not None:
+                root = root.__cause__
+            if not isinstance(root, KeyboardInterrupt):
+                raise
             typer.echo("mtrelu: interrupted; nothing was written.", err=True)
             raise typer.Exit(INTERRUPTED) from None
         else:
@@ -141,9 +147,9 @@ def fit(
 ) -> None:
     """Fit all tasks together and write a folder: report, figures, predictions, model."""
     import numpy as np
-    from mtrelu.api import solve
 
     import mtrelu
+    from mtrelu.api import solve
     from mtrelu.io import save_network
     from mtrelu.losses import make_loss
     from mtrelu.report import Report
@@ -151,7 +157,7 @@ def fit(
     from mtrelu.tables import write_csv
 
     chosen_loss = make_loss(loss)
-    given_alpha = _alpha(alpha)
+    used_alpha = _alpha(alpha)
     target = out if out is not None else Path(f"mtrelu-{Path(data).stem}")
     table = _choose(data, x, tasks)
     scale = np.ones(len(table.tasks))
@@ -167,10 +173,10 @@ def fit(
 
     with _new_folder(target, force) as folder:
         selection: Selection | None = None
-        if given_alpha is None:
+        if used_alpha is None:
             with _progress("choosing alpha") as progress:
                 selection = select_alpha(table.x, Y, loss=chosen_loss, progress=progress)
-        used_alpha = selection.alpha if selection is not None else given_alpha
+            used_alpha = selection.alpha
         solution = solve(table.x, Y, used_alpha, loss=chosen_loss)
 
         report = Report(
@@ -189,7 +195,7 @@ def fit(
                 (folder / f"{name}.png").write_bytes(png)
         (folder / "report.html").write_text(report.html(), encoding="utf-8")
 
-        low, high = solution.optimal_set().range(table.x[:, None])
+        low, high = report.optimal_set.range(table.x[:, None])
         middle = solution.network(table.x[:, None])
         columns = {table.input_name: table.x}
         for t, name in enumerate(table.tasks):
@@ -225,7 +231,7 @@ def fit(
             "knots": str(len(solution.network.knots())),
             "optimal?": f"{solution.status.value}, relative gap "
             f"{solution.certificate.relative_gap:.1e}",
-            "the only optimum?": str(solution.optimal_set().verdict.value),
+            "the only optimum?": report.optimal_set.verdict.value,
             "two optima differ by": f"at most {width:.3g}"
             + (f" ({task} at {table.input_name} = {place:.6g})" if width > 0 else ""),
             "median RMSE": f"{np.median(report.rmse):.4g}",
@@ -274,8 +280,8 @@ def predict(
 def certify(model: Model, data: Data) -> None:
     """Check a saved model against a table; exit code 0 only if its optimality is proved."""
     import numpy as np
-    from mtrelu.api import certify as certify_network
 
+    from mtrelu.api import certify as certify_network
     from mtrelu.losses import make_loss
     from mtrelu.status import Status
 
@@ -328,12 +334,15 @@ def _choose(data: str, x: str | None, tasks: str | None) -> Dataset:
     from mtrelu.validation import InvalidInputError
 
     table, shipped = _open(data)
-    if x is None and shipped is None:
+    if x is not None:
+        input_name = x
+    elif shipped is not None:
+        input_name = shipped.input_name
+    else:
         raise InvalidInputError(
             f"--x is missing: say which column of {table.name} is the input. Its columns are "
             f"{', '.join(list(table.columns)[:12])}."
         )
-    input_name = x if x is not None else shipped.input_name
     wanted = None if tasks is None else [name.strip() for name in next(csv.reader([tasks]))]
     inputs, Y, names = table.choose(input_name, wanted)
     return Dataset(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from mtrelu.api import Solution
 
+from mtrelu.api import Solution
+from mtrelu.optimal_set import OptimalSet
 from mtrelu.selection import Selection
 from mtrelu.validation import InvalidInputError, MissingExtraError
 
@@ -91,6 +92,7 @@ class CurvesDisplay:
         tasks: Sequence[str] | None = None,
         input_name: str = "x",
         scale: np.ndarray | float = 1.0,
+        optimal_set: OptimalSet | None = None,
         n_grid: int = 400,
     ) -> Self:
         """Evaluate a solution of one input for drawing.
@@ -105,6 +107,8 @@ class CurvesDisplay:
             Name of the input.
         scale : float or ndarray of shape (T,), default=1.0
             What to multiply each task by, for tasks that were divided by it before the fit.
+        optimal_set : OptimalSet, optional
+            ``solution.optimal_set()``, where it is at hand already.
         n_grid : int, default=400
             Evenly spaced points, besides all data points and knots.
 
@@ -122,7 +126,7 @@ class CurvesDisplay:
         knots = network.knots()
         inside = knots[(knots >= x.min()) & (knots <= x.max())]
         grid = np.unique(np.concatenate([np.linspace(x.min(), x.max(), n_grid), x, inside]))
-        low, high = solution.optimal_set().range(grid[:, None])
+        low, high = (optimal_set or solution.optimal_set()).range(grid[:, None])
         names = task_names(tasks, problem.Y.shape[1])
         return cls(
             x=x,

@@ -36,9 +36,12 @@ class Loss(ABC):
         Short name, as accepted by `make_loss`.
     smoothness : float
         Lipschitz constant of the gradient in z; infinite when ℓ has kinks.
-    steep : bool
-        True when the bounds on the dual variable never bind: they are infinite, or `dual_fit`
-        itself runs off to infinity on the way there.
+    strictly_convex : bool
+        True when ℓ is strictly convex in z for every label, so that optimal predictions are unique.
+    piecewise_quadratic : bool
+        True when the slope that `dual_fit` returns is constant.
+    of_residual : bool
+        True when ℓ(y, z) depends on y − z only, so that labels may be shifted.
 
     Examples
     --------
@@ -49,7 +52,9 @@ class Loss(ABC):
 
     name: ClassVar[str]
     smoothness: ClassVar[float]
-    steep: ClassVar[bool]
+    strictly_convex: ClassVar[bool]
+    piecewise_quadratic: ClassVar[bool]
+    of_residual: ClassVar[bool]
 
     @abstractmethod
     def value(self, y: FloatArray, z: FloatArray) -> FloatArray:
@@ -128,7 +133,9 @@ class SquaredLoss(Loss):
 
     name: ClassVar[str] = "squared"
     smoothness: ClassVar[float] = 1.0
-    steep: ClassVar[bool] = True
+    strictly_convex: ClassVar[bool] = True
+    piecewise_quadratic: ClassVar[bool] = True
+    of_residual: ClassVar[bool] = True
 
     def value(self, y: FloatArray, z: FloatArray) -> FloatArray:
         residual = np.subtract(y, z)
@@ -173,7 +180,9 @@ class HuberLoss(Loss):
 
     name: ClassVar[str] = "huber"
     smoothness: ClassVar[float] = 1.0
-    steep: ClassVar[bool] = False
+    strictly_convex: ClassVar[bool] = False
+    piecewise_quadratic: ClassVar[bool] = True
+    of_residual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.delta) and self.delta > 0):
@@ -219,7 +228,9 @@ class LogisticLoss(Loss):
 
     name: ClassVar[str] = "logistic"
     smoothness: ClassVar[float] = 0.25
-    steep: ClassVar[bool] = True
+    strictly_convex: ClassVar[bool] = True
+    piecewise_quadratic: ClassVar[bool] = False
+    of_residual: ClassVar[bool] = False
 
     def value(self, y: FloatArray, z: FloatArray) -> FloatArray:
         y, z = np.asarray(y), np.asarray(z)
@@ -290,7 +301,9 @@ class QuantileLoss(Loss):
 
     name: ClassVar[str] = "quantile"
     smoothness: ClassVar[float] = math.inf
-    steep: ClassVar[bool] = False
+    strictly_convex: ClassVar[bool] = False
+    piecewise_quadratic: ClassVar[bool] = True
+    of_residual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.quantile < 1.0:

@@ -11,9 +11,10 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from mtrelu.api import Solution
 
+from mtrelu.api import Solution
 from mtrelu.displays import PANELS, CurvesDisplay, SelectionDisplay, SlopeChangesDisplay
+from mtrelu.optimal_set import OptimalSet
 from mtrelu.selection import Selection
 from mtrelu.validation import MissingExtraError
 
@@ -77,8 +78,17 @@ class Report:
     def curves(self) -> CurvesDisplay:
         """Data, curves and ranges in the tasks' own units."""
         return CurvesDisplay.from_solution(
-            self.solution, tasks=self.tasks, input_name=self.input_name, scale=self.scale
+            self.solution,
+            tasks=self.tasks,
+            input_name=self.input_name,
+            scale=self.scale,
+            optimal_set=self.optimal_set,
         )
+
+    @cached_property
+    def optimal_set(self) -> OptimalSet:
+        """All networks that are as good, found once."""
+        return self.solution.optimal_set()
 
     @cached_property
     def residuals(self) -> np.ndarray:
@@ -178,7 +188,7 @@ class Report:
             ("knots", f"{len(self.curves.knots)}", "places where the slope changes"),
             ("optimality", str(self.solution.status.value),
              f"relative gap {certificate.relative_gap:.1e}"),
-            ("the only optimum?", str(self._optimal_set.verdict.value),
+            ("the only optimum?", str(self.optimal_set.verdict.value),
              f"two optimal networks differ by at most {_number(width)}"),
             error,
         ]  # fmt: skip
@@ -312,7 +322,7 @@ class Report:
         )  # fmt: skip
 
     def _verdict(self) -> Iterable[str]:
-        optimal_set = self._optimal_set
+        optimal_set = self.optimal_set
         verdict = optimal_set.verdict.value
         width, place, task = self.widest
         yield "<h2>Is it the only best fit?</h2>"
@@ -369,10 +379,6 @@ class Report:
             f"mtrelu {self.version}. The theory: Nakhleh, Shenouda, Nowak, The Effects of "
             "Multi-Task Learning on ReLU Neural Network Functions, arXiv:2410.21696."
         )
-
-    @cached_property
-    def _optimal_set(self) -> Any:
-        return self.solution.optimal_set()
 
     def _figure(self, name: str, caption: str) -> str:
         data = base64.b64encode(self.figures[name]).decode("ascii")

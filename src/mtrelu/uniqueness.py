@@ -120,7 +120,7 @@ def prove(
     low, high = loss.dual_bounds(problem.Y)
     weights = problem.sample_weight[:, np.newaxis]
     fixed = (P - entry_error > weights * low) & (P + entry_error < weights * high)
-    fixed |= loss.steep
+    fixed |= loss.strictly_convex
     values_fixed = bool(fixed.all()) or (
         bool(straight.all()) and _values_follow(x, group, fixed, ~absent)
     )

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtrelu.certificate import Certificate
-from mtrelu.losses import HuberLoss, QuantileLoss, SquaredLoss
+from mtrelu.losses import SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.oracles import OracleResult
 from mtrelu.problem import Problem
@@ -32,8 +32,6 @@ from mtrelu.validation import FloatArray, InvalidInputError
 __all__ = ["Certificate", "verify"]
 
 _EPS = float(np.finfo(np.float64).eps)
-# Losses of the residual y − z alone: ℓ(y, z) = ℓ(y − z, 0).
-_RESIDUAL_LOSSES = (SquaredLoss, HuberLoss, QuantileLoss)
 # How near a kink of the loss a residual, relative to the largest, is taken to be on it.
 _KINK_TOLERANCES = (1e-10, 1e-8, 1e-6, 1e-4)
 _BLOCK_ENTRIES = 1 << 20  # 8 MB an array: memory of that size is reused, not returned and faulted
@@ -253,7 +251,7 @@ def _measure(
 
     x, weights, loss = problem.X[:, 0], problem.sample_weight[:, np.newaxis], problem.loss
     Z, Z_low, residuals = predict(x, problem.Y, network)
-    by_residual = isinstance(loss, _RESIDUAL_LOSSES)
+    by_residual = loss.of_residual
     labels, predictions = (residuals, np.zeros((1, 1))) if by_residual else (problem.Y, Z)
     losses = weights * loss.value(labels, predictions)
     primal = total(losses.ravel()) + problem.alpha * _path_cost(network)
@@ -385,7 +383,7 @@ def _label_rounding(x: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArra
 
 def _is_only_rounding(problem: Problem, primal: float) -> bool:
     """Whether labels are affine up to rounding, and the objective is no more than that makes."""
-    if not isinstance(problem.loss, _RESIDUAL_LOSSES):
+    if not problem.loss.of_residual:
         return False
     x, Y = problem.X[:, 0], problem.Y
     # Few samples rule it out most often, before all are looked at.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mtrelu.api import solve
 
+from mtrelu.api import solve
 from mtrelu.losses import Loss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem, alpha_max

@@ -6,10 +6,11 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from mtrelu.api import solve
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mtrelu.api import Solution, solve
+from mtrelu.certificate import Certificate
 from mtrelu.estimators.knots import fit_knots
 from mtrelu.losses import Loss
 from mtrelu.status import Status
@@ -141,27 +142,24 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 sample_weight=sample_weight,
                 max_iter=self.max_iter,
             )
-            self._solution = solution
+            self._solution: Solution | None = solution
             self.network_ = solution.network
-            self.certificate_ = solution.certificate
+            self.certificate_: Certificate | None = solution.certificate
             self.status_ = solution.status
             self.dual_gap_ = float(solution.certificate.gap)
             self.n_iter_ = int(solution.n_iter)
             self.alpha_ = float(self.alpha)
         else:
-            if (
-                type(self.n_knots) is bool
-                or not isinstance(self.n_knots, Integral)
-                or self.n_knots < 0
-            ):
+            n_knots: Any = self.n_knots  # which may be anything
+            if isinstance(n_knots, bool) or not isinstance(n_knots, Integral) or n_knots < 0:
                 raise InvalidInputError(
-                    f"n_knots must be a whole number of knots, 0 or more; got {self.n_knots!r}. "
+                    f"n_knots must be a whole number of knots, 0 or more; got {n_knots!r}. "
                     "Leave it out (None) to choose the fit by alpha."
                 )
             fit = fit_knots(
                 x,
                 Y,
-                int(self.n_knots),
+                int(n_knots),
                 loss=self.loss,
                 tol=self.tol,
                 sample_weight=sample_weight,

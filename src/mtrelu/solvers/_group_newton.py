@@ -20,15 +20,19 @@ part leaves the ``K x K`` matrix of the couplings, O(K^3 + K^2 T), or, where the
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
 
 # Sums may be reordered and contracted, which lets the inner loops vectorise; NaN and inf keep their
-# meaning.
-FAST = {"reassoc", "contract"}
+# meaning, and a division by zero is not an exception.
+compiled = partial(
+    njit, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy", nogil=True
+)
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def differences(rows, C, out):
     """``out = D C`` for scaled second differences ``rows`` (K, 2): left and right weights."""
     n_knots, n_tasks = out.shape
@@ -38,7 +42,7 @@ def differences(rows, C, out):
             out[k, t] = left * (C[k, t] - C[k + 1, t]) + right * (C[k + 2, t] - C[k + 1, t])
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def subtract_adjoint(rows, u, out):
     """``out -= D^T u``."""
     n_knots, n_tasks = u.shape
@@ -50,7 +54,7 @@ def subtract_adjoint(rows, u, out):
             out[k + 2, t] -= right * u[k, t]
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def subtract_gram(diagonal, off, C, out):
     """``out -= G C`` where ``G`` (m,) and (m-1,), or (m, T) and (m-1, T) for one Gram a task."""
     m, n_tasks = C.shape
@@ -65,7 +69,7 @@ def subtract_gram(diagonal, off, C, out):
                 out[j, t] -= off[j, t] * C[j + 1, t]
 
 
-@njit(cache=True)
+@compiled
 def tridiagonal_solve(diagonal, off, right):
     """Solve ``G_t x_t = right_t`` in place for every task ``t``."""
     m, n_tasks = right.shape
@@ -85,7 +89,7 @@ def tridiagonal_solve(diagonal, off, right):
 # --- block-banded elimination: nodes as unknowns, U^T U with two block superdiagonals ---
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2):
     """Upper blocks of ``G + D^T E^-1 D``, ``E_k^-1 = (1 - u_k u_k^T / (s_k + ||u_k||^2)) / e_k``."""
     m, n_tasks = diagonal.shape
@@ -124,7 +128,7 @@ def block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2):
             A0[k + 2, r, r] += right * right * inverse
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _solve_transposed(U, X):
     """``X <- U^-T X`` for upper triangular ``U``, row by row."""
     n, width = X.shape
@@ -138,7 +142,7 @@ def _solve_transposed(U, X):
             X[r, c] *= inverse
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _subtract_product(X, Y, out):
     """``out -= X^T Y``."""
     n, width = X.shape
@@ -149,7 +153,7 @@ def _subtract_product(X, Y, out):
                 out[r, c] -= factor * Y[q, c]
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def block_factor(A0, A1, A2):
     """Cholesky factor in place; False if the matrix is not numerically positive definite."""
     m, n, _ = A0.shape
@@ -176,7 +180,7 @@ def block_factor(A0, A1, A2):
     return True
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def block_solve(A0, A1, A2, x):
     """Solve in place; ``x`` (m, T) holds one vector over all blocks."""
     m, n = x.shape
@@ -216,7 +220,7 @@ REACH = 3
 MAX_CG = 25
 
 
-@njit(cache=True)
+@compiled
 def saddle_factor(diagonal, off, rows, e, band):
     """LDL^T of [[G, D^T], [D, -E]] interleaved C_0, C_1, u_1, C_2, u_2, ...: half-bandwidth 3.
 
@@ -245,7 +249,7 @@ def saddle_factor(diagonal, off, rows, e, band):
             band[i, a] /= band[i, 0]
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def saddle_solve(band, x):
     """Solve in place for every column of ``x``."""
     size, width = x.shape
@@ -273,7 +277,7 @@ def saddle_solve(band, x):
             )
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _precondition_factor(band, u, e, s, near):
     """Banded Cholesky of the couplings between knots at most ``REACH`` apart.
 
@@ -323,7 +327,7 @@ def _precondition_factor(band, u, e, s, near):
     return True
 
 
-@njit(cache=True)
+@compiled
 def _precondition(near, x):
     """Solve in place with the factor from :func:`_precondition_factor`."""
     n_knots = x.shape[0]
@@ -337,7 +341,7 @@ def _precondition(near, x):
         x[k] /= near[k, 0]
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _coupling_product(band, u, e, s, v, x, out):
     """``out = (M^-1 o U U^T + S / E) v``; ``x`` is workspace."""
     n_knots, n_tasks = u.shape
@@ -353,7 +357,7 @@ def _coupling_product(band, u, e, s, v, x, out):
         out[k] = total
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _conjugate_gradients(band, near, u, e, s, right, tol, max_iter, out):
     """Solve for the couplings until no product ``e_k s_k`` is off by more than ``tol[k]``.
 
@@ -388,7 +392,7 @@ def _conjugate_gradients(band, near, u, e, s, right, tol, max_iter, out):
 # --- the couplings as one dense matrix ---
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _coupling_factor(band, u, e, s):
     """Cholesky factor of ``M^-1 o U U^T + S / E``."""
     n_knots = u.shape[0]
@@ -404,7 +408,7 @@ def _coupling_factor(band, u, e, s):
     return np.linalg.cholesky(matrix)
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _cholesky_solve(lower, x):
     n = x.shape[0]
     for i in range(n):
@@ -418,7 +422,7 @@ def _cholesky_solve(lower, x):
             x[j] -= lower[i, j] * x[i]
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _coupled_step(band, near, lower, u, e, s, r1, r2, centre, tol, dC, du, de):
     """Newton step through the couplings: for ``de`` first, then exactly for ``dC`` and ``du``.
 
@@ -461,8 +465,8 @@ def _coupled_step(band, near, lower, u, e, s, r1, r2, centre, tol, dC, du, de):
 # --- the method ---
 
 
-@njit(cache=True)
-def _largest_step(u, du, e, de):
+@compiled
+def largest_step(u, du, e, de):
     """Largest step in [0, 1] that keeps ``e > 0`` and every ``||u_k|| < 1``."""
     step = 1.0
     n_knots, n_tasks = u.shape
@@ -482,8 +486,8 @@ def _largest_step(u, du, e, de):
     return step
 
 
-@njit(cache=True)
-def _step_near_path(u, du, e, de, d, dd, step):
+@compiled
+def step_near_path(u, du, e, de, d, dd, step):
     """Shorten ``step`` until no ``e_k s_k`` runs ahead of the others or of the duality gap."""
     n_knots, n_tasks = u.shape
     for _ in range(60):
@@ -510,7 +514,7 @@ def _step_near_path(u, du, e, de, d, dd, step):
     return step
 
 
-@njit(cache=True)
+@compiled
 def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
     """Minimise ``1/2 <C, G C> - <B, C> + sum_k ||D_k C||``; updates ``C``, ``u``, ``e`` in place.
 
@@ -611,7 +615,7 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
                 centre[k] = (target - e[k] * s[k] + second) / s[k]
                 tolerance[k] = 0.1 * (target if phase == 1 else e[k] * s[k])
             if not local and not dense:
-                _block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de)
+                block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de)
             elif not _coupled_step(
                 band, near, lower, u, e, s, r1, r2, centre, tolerance, dC, du, de
             ):
@@ -620,7 +624,7 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
                 de[:] = 0.0
                 du[:] = 0.0
                 break
-            step = _largest_step(u, du, e, de)
+            step = largest_step(u, du, e, de)
             if phase == 0:
                 reached = 0.0
                 for k in range(n_knots):
@@ -635,7 +639,7 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
         if step == 0.0:
             continue
         differences(rows, dC, dd)
-        step = _step_near_path(u, du, e, de, d, dd, 0.9999 if step == 1.0 else 0.95 * step)
+        step = step_near_path(u, du, e, de, d, dd, 0.9999 if step == 1.0 else 0.95 * step)
         for j in range(m):
             for t in range(n_tasks):
                 C[j, t] += step * dC[j, t]
@@ -646,8 +650,8 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
     return max_iter
 
 
-@njit(cache=True, fastmath=FAST)
-def _block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de):
+@compiled
+def block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de):
     """Newton step with the block factor."""
     n_knots, n_tasks = u.shape
     for k in range(n_knots):
@@ -667,7 +671,7 @@ def _block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de):
         de[k] = centre[k] + e[k] / s[k] * inner
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def _apply_inverse(u, e, s, right, out):
     """``out_k = (e_k + (e_k / s_k) u_k u_k^T)^-1 right_k``."""
     n_knots, n_tasks = u.shape

@@ -7,10 +7,9 @@ row lies in one segment between two nodes and touches two hat functions.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mtrelu.solvers._group_newton import (
-    FAST,
+    compiled,
     differences,
     group_interior_point,
     saddle_factor,
@@ -22,7 +21,7 @@ from mtrelu.solvers._group_newton import (
 MAX_NEWTON = 100
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def hat_moments(x, weight, Y, nodes):
     """Gram diagonal (m,) and off-diagonal (m-1,) and right-hand side ``H^T W Y`` (m, T)."""
     m = nodes.shape[0]
@@ -51,7 +50,7 @@ def hat_moments(x, weight, Y, nodes):
     return diagonal, off, right
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def coarsen(x, diagonal, off, right, keep):
     """Moments on the nodes ``keep`` from those on all nodes ``x``: ``R^T G R`` and ``R^T B``.
 
@@ -84,7 +83,7 @@ def coarsen(x, diagonal, off, right, keep):
     return new_diagonal, new_off, new_right
 
 
-@njit(cache=True)
+@compiled
 def second_difference_rows(x, scale):
     """Scaled second differences at the inner nodes: ``scale / h`` to the left and to the right."""
     rows = np.empty((max(0, x.shape[0] - 2), 2))
@@ -94,7 +93,7 @@ def second_difference_rows(x, scale):
     return rows
 
 
-@njit(cache=True, fastmath=FAST)
+@compiled
 def scan_residual(x, weight, Y, nodes, C, norms):
     """Norm of ``U_i = sum_{j<i} (x_i - x_j) p_j`` at every point, for ``p = weight (Y - f)``.
 
@@ -132,7 +131,7 @@ def scan_residual(x, weight, Y, nodes, C, norms):
     return inner, square
 
 
-@njit(cache=True)
+@compiled
 def local_maxima(norms, threshold):
     """Inner points where ``norms`` exceeds ``threshold`` and is not below its neighbours."""
     count = 0
@@ -145,7 +144,7 @@ def local_maxima(norms, threshold):
     return found[:count]
 
 
-@njit(cache=True)
+@compiled
 def least_squares(diagonal, off, right):
     """Values at the nodes of the spline without penalty, and the Gram matrix copied for each task."""
     n_tasks = right.shape[1]
@@ -159,7 +158,7 @@ def least_squares(diagonal, off, right):
     return C
 
 
-@njit(cache=True)
+@compiled
 def first_nodes(x, weight, Y, scale):
     """Nodes to start from: as fine as the slope changes stand out against the penalty.
 
@@ -200,7 +199,7 @@ def first_nodes(x, weight, Y, scale):
     return nodes
 
 
-@njit(cache=True)
+@compiled
 def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     """Solve with knots at the inner ``nodes`` only, then measure the result on all points.
 
@@ -237,7 +236,7 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     return C, u, e, 0.5 * square + penalty, t * inner - 0.5 * t * t * square
 
 
-@njit(cache=True)
+@compiled
 def values_given_weights(x, weight, Y, scale, nodes, e):
     """Node values for any tasks when the group weights ``e`` are known: one linear solve.
 

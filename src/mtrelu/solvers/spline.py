@@ -11,17 +11,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
+from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers import _hat_basis
+from mtrelu.solvers._group_newton import differences
+from mtrelu.solvers._loss_newton import dual_norms, fit_loss, rows_from_nodes
 from mtrelu.solvers.progress import Progress
+from mtrelu.validation import FloatArray
 
-FloatArray = NDArray[np.float64]
+Nodes = NDArray[np.int64]
 
 # Beyond this share of all points a working set saves nothing.
 LARGE_SHARE = 0.6
@@ -37,7 +42,7 @@ class SplineFit:
     network : ReLUNetwork
         Canonical network, one neuron a knot.
     dual : ndarray of shape (N, T) or None
-        A dual point in the order of the problem's rows, a hint for the certificate.
+        A dual point in the order of the problem's rows, where the network does not determine one.
     n_iter : int
         Rounds of the working set.
     stopped : bool
@@ -50,25 +55,6 @@ class SplineFit:
     stopped: bool
 
 
-def merge_equal_inputs(
-    x: FloatArray, Y: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sorted distinct inputs with summed weights and weighted mean labels: exact for squared loss.
-
-    The objective changes by a constant only.
-    """
-    order = np.argsort(x, kind="stable")
-    x, Y, weight = x[order], Y[order], weight[order]
-    starts = np.flatnonzero(np.append(True, x[1:] != x[:-1]))
-    if len(starts) == len(x):
-        return x, Y, weight
-    total = np.add.reduceat(weight, starts)
-    # Means relative to the first label of each group, so that equal labels stay exact.
-    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(x))))
-    shift = np.add.reduceat(weight[:, None] * (Y - Y[starts][group]), starts, axis=0)
-    return x[starts], Y[starts] + shift / total[:, None], total
-
-
 def fit_spline(
     problem: Problem,
     *,
@@ -77,12 +63,12 @@ def fit_spline(
     time_limit: float | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> SplineFit:
-    """Solve [9] for one input with the squared loss and ``alpha > 0``.
+    """Solve [9] for one input and ``alpha > 0``.
 
     Parameters
     ----------
     problem : Problem
-        One input column, ``skip="affine"``, squared loss.
+        One input column, ``skip="affine"``, any loss.
     tol : float
         Relative duality gap to reach.
     max_iter, time_limit
@@ -92,100 +78,240 @@ def fit_spline(
 
     Notes
     -----
-    Each round costs O(N T) for the data and at most O(K T^3) or O(K^3) a Newton step for K knots.
+    Each round costs O(N T) for the data and, for K knots, at most O(K T^3) or O(K^3) a Newton step
+    (squared loss), O(N T + K T^3) for other losses.
     """
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
-    x, Y, weight = merge_equal_inputs(problem.X[:, 0], problem.Y, problem.sample_weight)
-    n = len(x)
-    mean_weight = float(weight.mean())
-    weight = weight / mean_weight
-    width = float(x[-1] - x[0]) if n > 1 else 1.0
-    centre = x[0] + (weight @ (x - x[0])) / weight.sum()
-    level = (weight @ Y) / weight.sum()
-    position = (x - centre) / width
-    slope = (weight * position) @ (Y - level) / max(weight @ position**2, np.finfo(float).tiny)
-    detrended = Y - level - position[:, None] * slope
-    height = float(np.sqrt(np.mean(detrended**2)))
-    noise = 4 * np.finfo(float).eps * float(np.abs(Y).max(initial=0.0))
-    nodes, C, n_iter, stopped = np.array([0, n - 1]), np.zeros((2, Y.shape[1])), 0, False
-    if n > 2 and height > noise:
-        unit = (x - x[0]) / width
-        labels = np.ascontiguousarray(detrended / height)
-        full, many_tasks = labels, labels.shape[1] > n
-        if many_tasks:
-            # Rotating the tasks changes nothing, so the N columns of R in Y^T = Q R do; the way
-            # back needs no Q, for the group weights are common to all tasks.
-            labels = np.ascontiguousarray(qr(labels.T, mode="r", check_finite=False)[0][:n].T)
-        alpha = problem.alpha / (width * height * mean_weight)
+    order = np.argsort(problem.X[:, 0], kind="stable")
+    x, Y, weight = problem.X[order, 0], problem.Y[order], problem.sample_weight[order]
+    if x[0] == x[-1]:
+        A, c, P = problem.affine_fit()
+        return SplineFit(ReLUNetwork.from_knots([], np.zeros((0, len(c))), A[:, 0], c), P, 0, False)
+    level, slope, centre = _least_squares_line(x, Y, weight)
+    labels = Y
+    if problem.loss.of_residual:
+        labels = (Y - level) - (x - centre)[:, None] * slope
+        if np.abs(labels).max() <= 4 * np.finfo(float).eps * np.abs(Y).max():
+            line = ReLUNetwork.from_knots([], np.zeros((0, len(level))), slope, level - slope * centre)
+            return SplineFit(line, None, 0, False)
+    else:
+        level, slope = 0.0 * level, 0.0 * slope
+    data: _Data
+    if isinstance(problem.loss, SquaredLoss):
+        data = _SquaredData(x, labels, weight, problem.alpha)
+    else:
+        data = _AnyLossData(problem.loss, x, labels, weight, problem.alpha)
 
-        def report(iteration: int, primal: float, gap: float, n_knots: int) -> None:
-            if callback is not None:
-                objective = primal * height**2 * mean_weight
-                callback(Progress(iteration, objective, gap, n_knots))
+    def report(iteration: int, fit: _NodeFit) -> None:
+        if callback is not None:
+            callback(Progress(iteration, fit.primal * data.unit, fit.gap, len(fit.nodes) - 2))
 
-        nodes, C, e, n_iter, stopped = _working_set(
-            unit, weight, labels, alpha, 0.5 * tol, max_iter or MAX_ROUNDS, deadline, report
-        )
-        if many_tasks:
-            C = _hat_basis.values_given_weights(unit, weight, full, alpha, nodes, e)
-    if n == 1:
-        network = ReLUNetwork.from_knots([], np.zeros((0, len(level))), 0.0 * level, level)
-        return SplineFit(network, None, 0, False)
-    rise = np.diff(C, axis=0) / np.diff((x[nodes] - x[0]) / width)[:, None]
-    changes = np.diff(rise, axis=0) * (height / width)
+    fit, n_iter, stopped = _working_set(data, 0.5 * tol, max_iter or MAX_ROUNDS, deadline, report)
+    at = data.x[fit.nodes]
+    values = data.values(fit)
+    rise = np.diff(values, axis=0) / np.diff(at)[:, None]
+    changes = np.diff(rise, axis=0)
     used = changes.any(axis=1)
-    left_slope = (slope + height * rise[0]) / width
-    start = level + height * C[0] + (x[0] - centre) / width * slope
-    network = ReLUNetwork.from_knots(
-        x[nodes[1:-1][used]], changes[used], left_slope, start - left_slope * x[0]
-    )
-    return SplineFit(network, None, n_iter, stopped)
+    first = slope + rise[0]
+    start = level + (at[0] - centre) * slope + values[0]
+    network = ReLUNetwork.from_knots(at[1:-1][used], changes[used], first, start - first * at[0])
+    dual = None
+    if fit.dual_rows is not None:
+        dual = np.empty_like(Y)
+        dual[order] = fit.dual_rows
+    return SplineFit(network, dual, n_iter, stopped)
+
+
+@dataclass(frozen=True)
+class _NodeFit:
+    """The optimum with knots at the inner ``nodes`` only, measured on all points."""
+
+    nodes: Nodes
+    C: FloatArray  # values at the nodes (m, T)
+    u: FloatArray  # multipliers in the unit ball (K, T)
+    e: FloatArray  # group weights (K,)
+    primal: float
+    dual: float
+    norms: FloatArray  # dual norms at all points, to be compared with the penalty
+    dual_rows: FloatArray | None = None  # dual variable of every row
+
+    @property
+    def gap(self) -> float:
+        return (self.primal - self.dual) / self.primal if self.primal > self.dual else 0.0
+
+
+class _Data(Protocol):
+    """The problem on sorted distinct inputs ``x``, in units of its own."""
+
+    x: FloatArray
+    penalty: float
+    unit: float  # of the objective
+    objective: float  # without any neuron; a scale for the first tolerance
+
+    def first_nodes(self) -> Nodes: ...
+    def fit(self, nodes: Nodes, tol: float) -> _NodeFit: ...
+    def values(self, fit: _NodeFit) -> FloatArray: ...
+
+
+class _SquaredData:
+    """Squared loss: equal inputs merged, everything scaled to order one, tasks compressed."""
+
+    def __init__(self, x: FloatArray, Y: FloatArray, weight: FloatArray, alpha: float) -> None:
+        self.x, labels, weight = _merge_equal_inputs(x, Y, weight)
+        width = self.x[-1] - self.x[0]
+        self._height = float(np.sqrt(np.mean(labels**2))) or 1.0
+        mean_weight = float(weight.mean())
+        self._position = (self.x - self.x[0]) / width
+        self._weight = weight / mean_weight
+        self._all_labels = np.ascontiguousarray(labels / self._height)
+        self.unit = self._height**2 * mean_weight
+        self.penalty = float(alpha / (width * self._height * mean_weight))
+        self._labels = self._all_labels
+        if labels.shape[1] > len(self.x):
+            # Rotating the tasks changes nothing, so the N columns of R in Y^T = Q R do.
+            R = qr(self._labels.T, mode="r", check_finite=False)[0][: len(self.x)]
+            self._labels = np.ascontiguousarray(R.T)
+        self.objective = 0.5 * float(self._weight @ np.einsum("it,it->i", labels, labels))
+        self.objective /= self._height**2
+
+    def first_nodes(self) -> Nodes:
+        return _hat_basis.first_nodes(self._position, self._weight, self._labels, self.penalty)
+
+    def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
+        norms = np.empty(len(self.x))
+        C, u, e, primal, dual = _hat_basis.fit_on_nodes(
+            self._position, self._weight, self._labels, self.penalty, nodes, tol, norms
+        )
+        return _NodeFit(nodes, C, u, e, primal, dual, norms)
+
+    def values(self, fit: _NodeFit) -> FloatArray:
+        if self._labels is self._all_labels:
+            return fit.C * self._height
+        # The way back needs no Q: the group weights are common to all tasks.
+        return self._height * _hat_basis.values_given_weights(
+            self._position, self._weight, self._all_labels, self.penalty, fit.nodes, fit.e
+        )
+
+
+class _AnyLossData:
+    """Any loss: every row keeps its own dual variable, inputs are scaled to [0, 1]."""
+
+    unit = 1.0
+
+    def __init__(
+        self, loss: Loss, x: FloatArray, Y: FloatArray, weight: FloatArray, alpha: float
+    ) -> None:
+        self.x, self._first_row, self._group = np.unique(x, return_index=True, return_inverse=True)
+        width = self.x[-1] - self.x[0]
+        self._loss, self._Y, self._weight = loss, np.ascontiguousarray(Y), weight[:, None]
+        self._position = (self.x - self.x[0]) / width
+        self.penalty = float(alpha / width)
+        self.objective = float(np.sum(self._weight * loss.value(Y, np.zeros_like(Y))))
+
+    def first_nodes(self) -> Nodes:
+        # The loss to second order at the centre of its dual interval is a squared loss.
+        lo, hi = np.broadcast_arrays(*self._loss.dual_bounds(self._Y))
+        centre = np.where(np.isfinite(lo + hi), 0.5 * (lo + hi), 0.0)
+        z, slope = self._loss.dual_fit(self._Y, centre)
+        response = z + slope * centre
+        curvature = 1.0 / np.maximum(np.mean(slope), np.abs(response).mean())
+        weight = np.add.reduceat(self._weight[:, 0], self._first_row)
+        mean = np.add.reduceat(self._weight * response, self._first_row) / weight[:, None]
+        return _hat_basis.first_nodes(self._position, weight * curvature, mean, self.penalty)
+
+    def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
+        at = self._position[nodes]
+        position = self._position[self._group]
+        segment = np.minimum(np.searchsorted(at, position, side="right") - 1, len(nodes) - 2)
+        up = (position - at[segment]) / (at[segment + 1] - at[segment])
+        rows = _hat_basis.second_difference_rows(at, self.penalty)
+        C, u, e, p = fit_loss(
+            self._loss, self._Y, self._weight, segment, up, rows, tol
+        )
+        P = self._weight * p
+        norms = dual_norms(self._position, np.add.reduceat(P, self._first_row))
+        bend = np.empty(u.shape)
+        differences(rows, C, bend)
+        fitted = rows_from_nodes(segment, up, C)
+        primal = float(np.sum(self._weight * self._loss.value(self._Y, fitted)))
+        primal += float(np.linalg.norm(bend, axis=1).sum())
+        scale = 1.0 / max(1.0, float(norms.max()) / self.penalty)
+        dual = -float(np.sum(self._weight * self._loss.conjugate(self._Y, -scale * p)))
+        return _NodeFit(nodes, C, u, e, primal, dual, norms, P)
+
+    def values(self, fit: _NodeFit) -> FloatArray:
+        return fit.C
 
 
 def _working_set(
-    x: FloatArray,
-    weight: FloatArray,
-    Y: FloatArray,
-    alpha: float,
+    data: _Data,
     tol: float,
     max_iter: int,
     deadline: float,
-    report: Callable[[int, float, float, int], None],
-) -> tuple[NDArray[np.int64], FloatArray, FloatArray, int, bool]:
-    """Nodes, values and group weights of the best spline found, rounds used, and whether a limit ended it."""
-    n = len(x)
-    norms = np.empty(n)
-    objective = 0.5 * float(weight @ np.einsum("ij,ij->i", Y, Y))
-    nodes = _hat_basis.first_nodes(x, weight, Y, alpha)
+    report: Callable[[int, _NodeFit], None],
+) -> tuple[_NodeFit, int, bool]:
+    """The best fit found, rounds used, and whether a limit ended the search."""
+    n = len(data.x)
+    objective = data.objective
+    nodes = data.first_nodes()
     gap = 1.0
-    best = (np.inf, nodes, np.zeros((len(nodes), Y.shape[1])), np.zeros(len(nodes) - 2))
+    best: _NodeFit | None = None
     pruning = False
+    stuck = 0
     for iteration in range(1, max_iter + 1):
         if not pruning and len(nodes) > max(LARGE_SHARE * n, 12):
             nodes = np.arange(n)
         final = pruning or len(nodes) == n
-        inner_tol = objective * (0.1 * tol if final else max(0.1 * tol, 0.02 * gap))
-        C, u, e, primal, dual = _hat_basis.fit_on_nodes(
-            x, weight, Y, alpha, nodes, inner_tol, norms
-        )
-        objective = min(objective, primal)
-        gap = (primal - dual) / primal
-        report(iteration, primal, gap, len(nodes) - 2)
+        fit = data.fit(nodes, objective * (0.1 * tol if final else max(0.1 * tol, 0.02 * gap)))
+        objective = min(objective, fit.primal)
+        gap = fit.gap
+        report(iteration, fit)
         if pruning and gap > tol:
-            # The knots dropped last were needed after all.
-            return *best[1:], iteration, False
-        if gap <= max(tol, best[0]):
-            best = (gap, nodes, C, e)
-        # e_k s_k is the same for all knots on the central path: the smaller factor is going to 0.
-        slack = 0.5 * (1.0 - np.einsum("ij,ij->i", u, u))
-        typical = float(e.mean()) if len(e) else 0.0
+            break  # the knots dropped last were needed after all
+        if best is None or gap <= max(tol, best.gap):
+            best = fit
+        # e_k s_k is the same for all knots on the central path: the smaller factor goes to 0.
+        slack = 0.5 * (1.0 - np.einsum("kt,kt->k", fit.u, fit.u))
+        typical = float(fit.e.mean()) if len(fit.e) else 0.0
         pruning = gap <= tol
-        kept = e > (1.0 if pruning else 1e-2) * slack * typical
-        if pruning and kept.all():
-            return nodes, C, e, iteration, False
-        if time.monotonic() > deadline:
-            return *best[1:], iteration, gap > tol
+        kept = fit.e > (1.0 if pruning else 1e-2) * slack * typical
+        if pruning and kept.all() or time.monotonic() > deadline:
+            break
         nodes = np.concatenate([nodes[:1], nodes[1:-1][kept], nodes[-1:]])
         if not pruning:
-            nodes = np.union1d(nodes, _hat_basis.local_maxima(norms, alpha))
-    return *best[1:], max_iter, best[0] > tol
+            nodes = np.union1d(nodes, _hat_basis.local_maxima(fit.norms, data.penalty))
+            # Nothing to add or drop and no better than before: rounding sets the limit.
+            stuck = stuck + 1 if gap > 0.5 * best.gap and len(fit.nodes) == n else 0
+            if stuck > 3:
+                break
+    assert best is not None
+    return best, iteration, best.gap > tol and stuck <= 3
+
+
+def _least_squares_line(
+    x: FloatArray, Y: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
+    """Level (T,) at the centre, slope (T,) and centre of the best line under squared loss."""
+    share = weight / weight.sum()
+    centre = float(x[0] + share @ (x - x[0]))
+    level = Y[0] + share @ (Y - Y[0])
+    offset = x - centre
+    spread = share @ offset**2
+    return level, (share * offset) @ (Y - level) / spread, centre
+
+
+def _merge_equal_inputs(
+    x: FloatArray, Y: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Distinct inputs with summed weights and weighted mean labels, from sorted ``x``.
+
+    Exact for the squared loss: the objective changes by a constant only.
+    """
+    starts = np.flatnonzero(np.append(True, x[1:] != x[:-1]))
+    if len(starts) == len(x):
+        return x, Y, weight
+    total = np.add.reduceat(weight, starts)
+    # Means relative to the first label of each group, so that equal labels stay exact.
+    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(x))))
+    shift = np.add.reduceat(weight[:, None] * (Y - Y[starts][group]), starts, axis=0)
+    return x[starts], Y[starts] + shift / total[:, None], total
