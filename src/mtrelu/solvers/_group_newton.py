@@ -91,7 +91,7 @@ def tridiagonal_solve(diagonal, off, right):
 
 @compiled
 def block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2):
-    """Upper blocks of ``G + D^T E^-1 D``, ``E_k^-1 = (1 - u_k u_k^T / (s_k + ||u_k||^2)) / e_k``."""
+    """Upper blocks of ``G + D^T E^-1 D``; ``E_k^-1 = (1 - u_k u_k^T / (s_k + |u_k|^2)) / e_k``."""
     m, n_tasks = diagonal.shape
     A0[:] = 0.0
     A1[:] = 0.0

@@ -145,8 +145,28 @@ def local_maxima(norms, threshold):
 
 
 @compiled
+def thinned(x, nodes, ratio):
+    """Leave out nodes that stand closer to the one before than ``ratio`` times the gaps around.
+
+    Two such knots are one in float64: the slope between them would be rounding.
+    """
+    last = x[nodes[-1]]
+    kept = np.ones(nodes.shape[0], np.bool_)
+    before, gap_before = x[nodes[0]], 0.0
+    for j in range(1, nodes.shape[0] - 1):
+        here = x[nodes[j]]
+        gap = here - before
+        gap_after = x[nodes[j + 1]] - here
+        if gap < ratio * max(gap_before, gap_after) or last - here < ratio * gap:
+            kept[j] = False
+        else:
+            before, gap_before = here, gap
+    return nodes[kept]
+
+
+@compiled
 def least_squares(diagonal, off, right):
-    """Values at the nodes of the spline without penalty, and the Gram matrix copied for each task."""
+    """Values at the nodes of the spline without penalty."""
     n_tasks = right.shape[1]
     gram = np.empty((diagonal.shape[0], n_tasks))
     gram_off = np.empty((off.shape[0], n_tasks))

@@ -22,7 +22,7 @@ from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers import _hat_basis
 from mtrelu.solvers._group_newton import differences
-from mtrelu.solvers._loss_newton import dual_norms, fit_loss, rows_from_nodes
+from mtrelu.solvers._loss_newton import dual_norms, fenchel_gap, fit_loss, rows_from_nodes
 from mtrelu.solvers.progress import Progress
 from mtrelu.validation import FloatArray
 
@@ -31,6 +31,8 @@ Nodes = NDArray[np.int64]
 # Beyond this share of all points a working set saves nothing.
 LARGE_SHARE = 0.6
 MAX_ROUNDS = 200
+# Neighbouring gaps between knots in a smaller ratio than this leave no digits to the slope between.
+CLOSEST = 1e-8
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,13 @@ def fit_spline(
     x, Y, weight = problem.X[order, 0], problem.Y[order], problem.sample_weight[order]
     if x[0] == x[-1]:
         A, c, P = problem.affine_fit()
-        return SplineFit(ReLUNetwork.from_knots([], np.zeros((0, len(c))), A[:, 0], c), P, 0, False)
+        return SplineFit(_line_network(A[:, 0], c), P, 0, False)
     level, slope, centre = _least_squares_line(x, Y, weight)
     labels = Y
     if problem.loss.of_residual:
         labels = (Y - level) - (x - centre)[:, None] * slope
         if np.abs(labels).max() <= 4 * np.finfo(float).eps * np.abs(Y).max():
-            line = ReLUNetwork.from_knots([], np.zeros((0, len(level))), slope, level - slope * centre)
+            line = _line_network(slope, level - slope * centre)
             return SplineFit(line, None, 0, False)
     else:
         level, slope = 0.0 * level, 0.0 * slope
@@ -116,7 +118,7 @@ def fit_spline(
     start = level + (at[0] - centre) * slope + values[0]
     network = ReLUNetwork.from_knots(at[1:-1][used], changes[used], first, start - first * at[0])
     dual = None
-    if fit.dual_rows is not None:
+    if fit.dual_rows is not None and np.isfinite(fit.dual_rows).all():
         dual = np.empty_like(Y)
         dual[order] = fit.dual_rows
     return SplineFit(network, dual, n_iter, stopped)
@@ -137,7 +139,8 @@ class _NodeFit:
 
     @property
     def gap(self) -> float:
-        return (self.primal - self.dual) / self.primal if self.primal > self.dual else 0.0
+        gap = (self.primal - self.dual) / self.primal
+        return max(gap, 0.0) if np.isfinite(gap) else np.inf
 
 
 class _Data(Protocol):
@@ -233,11 +236,12 @@ class _AnyLossData:
         bend = np.empty(u.shape)
         differences(rows, C, bend)
         fitted = rows_from_nodes(segment, up, C)
-        primal = float(np.sum(self._weight * self._loss.value(self._Y, fitted)))
-        primal += float(np.linalg.norm(bend, axis=1).sum())
+        penalty = float(np.linalg.norm(bend, axis=1).sum())
+        primal = float(np.sum(self._weight * self._loss.value(self._Y, fitted))) + penalty
         scale = 1.0 / max(1.0, float(norms.max()) / self.penalty)
-        dual = -float(np.sum(self._weight * self._loss.conjugate(self._Y, -scale * p)))
-        return _NodeFit(nodes, C, u, e, primal, dual, norms, P)
+        gap = fenchel_gap(self._loss, self._Y, self._weight, fitted, scale * p)
+        gap += penalty - scale * float(np.sum(u * bend))
+        return _NodeFit(nodes, C, u, e, primal, primal - gap, norms, P)
 
     def values(self, fit: _NodeFit) -> FloatArray:
         return fit.C
@@ -262,30 +266,37 @@ def _working_set(
         if not pruning and len(nodes) > max(LARGE_SHARE * n, 12):
             nodes = np.arange(n)
         final = pruning or len(nodes) == n
+        nodes = _hat_basis.thinned(data.x, nodes, CLOSEST)
         fit = data.fit(nodes, objective * (0.1 * tol if final else max(0.1 * tol, 0.02 * gap)))
         objective = min(objective, fit.primal)
-        gap = fit.gap
+        gap = min(fit.gap, 1.0)
         report(iteration, fit)
         if pruning and gap > tol:
             break  # the knots dropped last were needed after all
-        if best is None or gap <= max(tol, best.gap):
+        if best is None or fit.gap <= max(tol, best.gap):
             best = fit
         # e_k s_k is the same for all knots on the central path: the smaller factor goes to 0.
         slack = 0.5 * (1.0 - np.einsum("kt,kt->k", fit.u, fit.u))
         typical = float(fit.e.mean()) if len(fit.e) else 0.0
         pruning = gap <= tol
-        kept = fit.e > (1.0 if pruning else 1e-2) * slack * typical
-        if pruning and kept.all() or time.monotonic() > deadline:
+        negligible = 1e-3 * tol * fit.primal / max(1, len(fit.e))
+        kept = fit.e > np.maximum((1.0 if pruning else 1e-2) * slack * typical, negligible)
+        if (pruning and kept.all()) or time.monotonic() > deadline:
             break
         nodes = np.concatenate([nodes[:1], nodes[1:-1][kept], nodes[-1:]])
         if not pruning:
             nodes = np.union1d(nodes, _hat_basis.local_maxima(fit.norms, data.penalty))
-            # Nothing to add or drop and no better than before: rounding sets the limit.
-            stuck = stuck + 1 if gap > 0.5 * best.gap and len(fit.nodes) == n else 0
-            if stuck > 3:
+            # The same knots again and no better than before: rounding sets the limit.
+            same = len(nodes) == len(fit.nodes) and bool(np.all(nodes == fit.nodes))
+            stuck = stuck + 1 if gap >= 0.5 * best.gap and (same or final) else 0
+            if stuck > 2:
                 break
     assert best is not None
-    return best, iteration, best.gap > tol and stuck <= 3
+    return best, iteration, best.gap > tol and stuck <= 2
+
+
+def _line_network(slope: FloatArray, intercept: FloatArray) -> ReLUNetwork:
+    return ReLUNetwork.from_knots([], np.zeros((0, len(slope))), slope, intercept)
 
 
 def _least_squares_line(
