@@ -146,9 +146,9 @@ def as_weights(sample_weight: Any, n_samples: int) -> FloatArray:
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    if np.ndim(sample_weight) != 1:
+    if np.asarray(sample_weight).ndim != 1:
         raise InvalidInputError(
-            f"sample_weight has {np.ndim(sample_weight)} dimensions, but it must have one; "
+            f"sample_weight has {np.asarray(sample_weight).ndim} dimensions, but it must have one; "
             f"pass one weight a sample, shape ({n_samples},)."
         )
     weights = _as_matrix(sample_weight, "sample_weight")[:, 0]

@@ -20,197 +20,21 @@ part leaves the ``K x K`` matrix of the couplings, O(K^3 + K^2 T), or, where the
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numba import njit
 
-# Sums may be reordered and contracted, which lets the inner loops vectorise; NaN and inf keep their
-# meaning, and a division by zero is not an exception.
-compiled = partial(
-    njit, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy", nogil=True
+from mtrelu.solvers._spline_algebra import (
+    block_assemble,
+    block_factor,
+    block_step,
+    compiled,
+    differences,
+    saddle_block_factor,
+    saddle_block_step,
+    step_misfit,
+    subtract_adjoint,
+    subtract_gram,
+    tridiagonal_solve,
 )
-
-
-@compiled
-def differences(rows, C, out):
-    """``out = D C`` for scaled second differences ``rows`` (K, 2): left and right weights."""
-    n_knots, n_tasks = out.shape
-    for k in range(n_knots):
-        left, right = rows[k, 0], rows[k, 1]
-        for t in range(n_tasks):
-            out[k, t] = left * (C[k, t] - C[k + 1, t]) + right * (C[k + 2, t] - C[k + 1, t])
-
-
-@compiled
-def subtract_adjoint(rows, u, out):
-    """``out -= D^T u``."""
-    n_knots, n_tasks = u.shape
-    for k in range(n_knots):
-        left, right = rows[k, 0], rows[k, 1]
-        for t in range(n_tasks):
-            out[k, t] -= left * u[k, t]
-            out[k + 1, t] += (left + right) * u[k, t]
-            out[k + 2, t] -= right * u[k, t]
-
-
-@compiled
-def subtract_gram(diagonal, off, C, out):
-    """``out -= G C`` where ``G`` (m,) and (m-1,), or (m, T) and (m-1, T) for one Gram a task."""
-    m, n_tasks = C.shape
-    for j in range(m):
-        for t in range(n_tasks):
-            out[j, t] -= diagonal[j, t] * C[j, t]
-        if j > 0:
-            for t in range(n_tasks):
-                out[j, t] -= off[j - 1, t] * C[j - 1, t]
-        if j + 1 < m:
-            for t in range(n_tasks):
-                out[j, t] -= off[j, t] * C[j + 1, t]
-
-
-@compiled
-def tridiagonal_solve(diagonal, off, right):
-    """Solve ``G_t x_t = right_t`` in place for every task ``t``."""
-    m, n_tasks = right.shape
-    pivot = diagonal.copy()
-    for j in range(1, m):
-        for t in range(n_tasks):
-            ratio = off[j - 1, t] / pivot[j - 1, t]
-            pivot[j, t] -= ratio * off[j - 1, t]
-            right[j, t] -= ratio * right[j - 1, t]
-    for t in range(n_tasks):
-        right[m - 1, t] /= pivot[m - 1, t]
-    for j in range(m - 2, -1, -1):
-        for t in range(n_tasks):
-            right[j, t] = (right[j, t] - off[j, t] * right[j + 1, t]) / pivot[j, t]
-
-
-# --- block-banded elimination: nodes as unknowns, U^T U with two block superdiagonals ---
-
-
-@compiled
-def block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2):
-    """Upper blocks of ``G + D^T E^-1 D``; ``E_k^-1 = (1 - u_k u_k^T / (s_k + |u_k|^2)) / e_k``."""
-    m, n_tasks = diagonal.shape
-    A0[:] = 0.0
-    A1[:] = 0.0
-    A2[:] = 0.0
-    for j in range(m):
-        for t in range(n_tasks):
-            A0[j, t, t] = diagonal[j, t]
-        if j + 1 < m:
-            for t in range(n_tasks):
-                A1[j, t, t] = off[j, t]
-    for k in range(rows.shape[0]):
-        left, right = rows[k, 0], rows[k, 1]
-        middle = -(left + right)
-        norm2 = 0.0
-        for t in range(n_tasks):
-            norm2 += u[k, t] * u[k, t]
-        shrink = 1.0 / (s[k] + norm2)
-        inverse = 1.0 / e[k]
-        for r in range(n_tasks):
-            scale = -inverse * shrink * u[k, r]
-            for c in range(n_tasks):
-                theta = scale * u[k, c]
-                A0[k, r, c] += left * left * theta
-                A1[k, r, c] += left * middle * theta
-                A2[k, r, c] += left * right * theta
-                A0[k + 1, r, c] += middle * middle * theta
-                A1[k + 1, r, c] += middle * right * theta
-                A0[k + 2, r, c] += right * right * theta
-            A0[k, r, r] += left * left * inverse
-            A1[k, r, r] += left * middle * inverse
-            A2[k, r, r] += left * right * inverse
-            A0[k + 1, r, r] += middle * middle * inverse
-            A1[k + 1, r, r] += middle * right * inverse
-            A0[k + 2, r, r] += right * right * inverse
-
-
-@compiled
-def _solve_transposed(U, X):
-    """``X <- U^-T X`` for upper triangular ``U``, row by row."""
-    n, width = X.shape
-    for r in range(n):
-        for q in range(r):
-            factor = U[q, r]
-            for c in range(width):
-                X[r, c] -= factor * X[q, c]
-        inverse = 1.0 / U[r, r]
-        for c in range(width):
-            X[r, c] *= inverse
-
-
-@compiled
-def _subtract_product(X, Y, out):
-    """``out -= X^T Y``."""
-    n, width = X.shape
-    for q in range(n):
-        for r in range(width):
-            factor = X[q, r]
-            for c in range(Y.shape[1]):
-                out[r, c] -= factor * Y[q, c]
-
-
-@compiled
-def block_factor(A0, A1, A2):
-    """Cholesky factor in place; False if the matrix is not numerically positive definite."""
-    m, n, _ = A0.shape
-    for j in range(m):
-        U = A0[j]
-        for q in range(n):
-            pivot = U[q, q]
-            if not pivot > 0.0:
-                return False
-            inverse = 1.0 / np.sqrt(pivot)
-            for c in range(q, n):
-                U[q, c] *= inverse
-            for r in range(q + 1, n):
-                factor = U[q, r]
-                for c in range(r, n):
-                    U[r, c] -= factor * U[q, c]
-        if j + 1 < m:
-            _solve_transposed(U, A1[j])
-            _subtract_product(A1[j], A1[j], A0[j + 1])
-        if j + 2 < m:
-            _solve_transposed(U, A2[j])
-            _subtract_product(A1[j], A2[j], A1[j + 1])
-            _subtract_product(A2[j], A2[j], A0[j + 2])
-    return True
-
-
-@compiled
-def block_solve(A0, A1, A2, x):
-    """Solve in place; ``x`` (m, T) holds one vector over all blocks."""
-    m, n = x.shape
-    for j in range(m):
-        U = A0[j]
-        for q in range(n):
-            if j > 0:
-                for r in range(n):
-                    x[j, r] -= A1[j - 1, q, r] * x[j - 1, q]
-            if j > 1:
-                for r in range(n):
-                    x[j, r] -= A2[j - 2, q, r] * x[j - 2, q]
-        for q in range(n):
-            x[j, q] /= U[q, q]
-            for r in range(q + 1, n):
-                x[j, r] -= U[q, r] * x[j, q]
-    for j in range(m - 1, -1, -1):
-        U = A0[j]
-        for q in range(n - 1, -1, -1):
-            total = x[j, q]
-            if j + 1 < m:
-                for r in range(n):
-                    total -= A1[j, q, r] * x[j + 1, r]
-            if j + 2 < m:
-                for r in range(n):
-                    total -= A2[j, q, r] * x[j + 2, r]
-            for r in range(q + 1, n):
-                total -= U[q, r] * x[j, r]
-            x[j, q] = total / U[q, q]
-
 
 # --- conjugate gradients on the couplings, one scalar banded solve for all tasks a product ---
 
@@ -536,6 +360,8 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
     A0 = np.empty((0, n_tasks, n_tasks))
     A1 = np.empty((0, n_tasks, n_tasks))
     A2 = np.empty((0, n_tasks, n_tasks))
+    saddle = np.empty((0, 4, n_tasks, n_tasks))
+    in_order = False
     band = np.empty((m + n_knots, 4))
     near = np.zeros((n_knots, REACH + 1))
     d = np.empty((n_knots, n_tasks))
@@ -591,9 +417,14 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
                 A0 = np.empty((m, n_tasks, n_tasks))
                 A1 = np.empty((m, n_tasks, n_tasks))
                 A2 = np.empty((m, n_tasks, n_tasks))
-            block_assemble(gram, gram_off, rows, u, e, s, A0, A1, A2)
-            if not block_factor(A0, A1, A2):
-                return iteration
+            if not in_order:
+                block_assemble(gram, gram_off, rows, u, e, s, A0, A1, A2)
+                in_order = not block_factor(A0, A1, A2)
+            if in_order:
+                if saddle.shape[0] == 0:
+                    saddle = np.empty((m + n_knots, 4, n_tasks, n_tasks))
+                if not saddle_block_factor(gram, gram_off, rows, u, e, s, saddle):
+                    return iteration
         target = 0.0
         trust = 0.0
         step = 0.0
@@ -615,7 +446,16 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
                 centre[k] = (target - e[k] * s[k] + second) / s[k]
                 tolerance[k] = 0.1 * (target if phase == 1 else e[k] * s[k])
             if not local and not dense:
-                block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de)
+                if in_order:
+                    saddle_block_step(saddle, u, e, s, r1, r2, centre, dC, du, de)
+                else:
+                    block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de)
+                    rounding = step_misfit(gram, gram_off, rows, r1, dC, du)
+                    if not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
+                        # Rounding spoilt the step: take it again with the other elimination.
+                        in_order = True
+                        step = 0.0
+                        break
             elif not _coupled_step(
                 band, near, lower, u, e, s, r1, r2, centre, tolerance, dC, du, de
             ):
@@ -648,39 +488,3 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
             for t in range(n_tasks):
                 u[k, t] += step * du[k, t]
     return max_iter
-
-
-@compiled
-def block_step(A0, A1, A2, rows, u, e, s, r1, r2, centre, dC, du, de):
-    """Newton step with the block factor."""
-    n_knots, n_tasks = u.shape
-    for k in range(n_knots):
-        for t in range(n_tasks):
-            r2[k, t] += u[k, t] * centre[k]
-    _apply_inverse(u, e, s, r2, du)
-    dC[:] = r1
-    subtract_adjoint(rows, -du, dC)
-    block_solve(A0, A1, A2, dC)
-    differences(rows, dC, du)
-    du -= r2
-    _apply_inverse(u, e, s, du, du)
-    for k in range(n_knots):
-        inner = 0.0
-        for t in range(n_tasks):
-            inner += u[k, t] * du[k, t]
-        de[k] = centre[k] + e[k] / s[k] * inner
-
-
-@compiled
-def _apply_inverse(u, e, s, right, out):
-    """``out_k = (e_k + (e_k / s_k) u_k u_k^T)^-1 right_k``."""
-    n_knots, n_tasks = u.shape
-    for k in range(n_knots):
-        norm2 = 0.0
-        inner = 0.0
-        for t in range(n_tasks):
-            norm2 += u[k, t] * u[k, t]
-            inner += u[k, t] * right[k, t]
-        shift = inner / (s[k] + norm2)
-        for t in range(n_tasks):
-            out[k, t] = (right[k, t] - shift * u[k, t]) / e[k]

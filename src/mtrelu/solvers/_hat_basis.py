@@ -8,14 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtrelu.solvers._group_newton import (
-    compiled,
-    differences,
-    group_interior_point,
-    saddle_factor,
-    saddle_solve,
-    tridiagonal_solve,
-)
+from mtrelu.solvers._group_newton import group_interior_point, saddle_factor, saddle_solve
+from mtrelu.solvers._spline_algebra import compiled, differences, tridiagonal_solve
 
 # Newton steps of one solve; 25 is already rare.
 MAX_NEWTON = 100

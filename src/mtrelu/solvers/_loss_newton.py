@@ -20,14 +20,16 @@ from typing import Any
 import numpy as np
 
 from mtrelu.losses import Loss, SquaredLoss
-from mtrelu.solvers._group_newton import (
+from mtrelu.solvers._group_newton import largest_step, step_near_path
+from mtrelu.solvers._spline_algebra import (
     block_assemble,
     block_factor,
     block_step,
     compiled,
     differences,
-    largest_step,
-    step_near_path,
+    saddle_block_factor,
+    saddle_block_step,
+    step_misfit,
     subtract_adjoint,
     tridiagonal_solve,
 )
@@ -185,6 +187,8 @@ def quadratic_interior_point(
     dd, du, dC = np.empty_like(d), np.empty_like(d), np.empty((m, n_tasks))
     de = np.empty(n_knots)
     blocks = [np.empty((m, n_tasks, n_tasks)) for _ in range(3)]
+    saddle = np.empty((0, 4, n_tasks, n_tasks))
+    in_order = False
     lo, hi = np.broadcast_arrays(*loss.dual_bounds(y))
     bounded = bool(np.isfinite(lo).any())
     p = np.where(np.isfinite(lo + hi), 0.5 * (lo + hi), 0.0) + 0.0 * y
@@ -227,9 +231,14 @@ def quadratic_interior_point(
             break
         if not (products > 0.0 and np.isfinite(gap + infeasible)):
             break
-        block_assemble(diagonal, off, rows, u, e, s, *blocks)
-        if not block_factor(*blocks):
-            break
+        if not in_order:
+            block_assemble(diagonal, off, rows, u, e, s, *blocks)
+            in_order = not block_factor(*blocks)
+        if in_order:
+            if not len(saddle):
+                saddle = np.empty((2 * m - 2, 4, n_tasks, n_tasks))
+            if not saddle_block_factor(diagonal, off, rows, u, e, s, saddle):
+                break
         target, trust, dp = 0.0, 0.0, np.zeros_like(p)
         d_above, d_below = np.zeros_like(p), np.zeros_like(p)
         for phase in range(2):
@@ -254,7 +263,13 @@ def quadratic_interior_point(
                 )
             right = nodes_from_rows(segment, up, weight * (p + shift / slope), m)
             subtract_adjoint(rows, u, right)
-            block_step(*blocks, rows, u, e, s, right, r2, centre, dC, du, de)
+            if in_order:
+                saddle_block_step(saddle, u, e, s, right, r2, centre, dC, du, de)
+            else:
+                block_step(*blocks, rows, u, e, s, right, r2, centre, dC, du, de)
+                rounding = step_misfit(diagonal, off, rows, right, dC, du)
+                if not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
+                    break
             dp = (shift - rows_from_nodes(segment, up, dC)) / slope
             step = largest_step(u, du, e, de)
             if bounded:
@@ -278,6 +293,9 @@ def quadratic_interior_point(
                 decrease = max(1e-4, min(1.0, max(reached, 0.0) / products) ** 3)
                 target = decrease * min(max(gap, products), 1e3 * products) / n_products
                 trust = 1.0 if step > 0.3 else 0.0
+        if not in_order and not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
+            in_order = True  # rounding spoilt the step: take it again with the other elimination
+            continue
         differences(rows, dC, dd)
         step = 0.9999 if step == 1.0 else 0.95 * step
         step = step_near_path(u, du, e, de, d, dd, step)

@@ -21,8 +21,8 @@ from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers import _hat_basis
-from mtrelu.solvers._group_newton import differences
 from mtrelu.solvers._loss_newton import dual_norms, fenchel_gap, fit_loss, rows_from_nodes
+from mtrelu.solvers._spline_algebra import differences
 from mtrelu.solvers.progress import Progress
 from mtrelu.validation import FloatArray
 
