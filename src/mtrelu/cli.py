@@ -222,7 +222,6 @@ def fit(
                 "certificate": solution.certificate.to_dict(),
             },
         )
-    width, place, task = report.widest
     _summary(
         {
             "tasks, points": f"{len(table.tasks)}, {len(table.x)}",
@@ -232,8 +231,7 @@ def fit(
             "optimal?": f"{solution.status.value}, relative gap "
             f"{solution.certificate.relative_gap:.1e}",
             "the only optimum?": report.optimal_set.verdict.value,
-            "two optima differ by": f"at most {width:.3g}"
-            + (f" ({task} at {table.input_name} = {place:.6g})" if width > 0 else ""),
+            "two optima differ": report.spread,
             "median RMSE": f"{np.median(report.rmse):.4g}",
             "report": str(target / "report.html"),
         }

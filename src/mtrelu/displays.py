@@ -315,8 +315,9 @@ class SlopeChangesDisplay:
         self.figure_ = _figure(figure, (8.0, min(2.0 + 0.14 * n_tasks, 11.0)))
         self.axes_ = self.figure_.add_subplot()
         largest = np.abs(self.slope_changes).max(initial=0.0) or 1.0
+        shown = self.slope_changes if n_knots else np.zeros((1, n_tasks))
         image = self.axes_.imshow(
-            self.slope_changes.T, aspect="auto", cmap="RdBu_r", vmin=-largest, vmax=largest,
+            shown.T, aspect="auto", cmap="RdBu_r", vmin=-largest, vmax=largest,
             interpolation="nearest",
         )  # fmt: skip
         self.axes_.set_xticks(

@@ -119,6 +119,16 @@ class Report:
         i, t = np.unravel_index(int(np.argmax(width)), width.shape)
         return float(width[i, t]), float(self.curves.grid[i]), self.tasks[int(t)]
 
+    @property
+    def spread(self) -> str:
+        """How far apart two optimal networks can be, in words."""
+        width, place, task = self.widest
+        if self.optimal_set.verdict == "unique":
+            return "nowhere"
+        if self.optimal_set.verdict == "undecided":
+            return "not known"
+        return f"by up to {_number(width)} ({task} at {self.input_name} = {place:.6g})"
+
     @cached_property
     def figures(self) -> dict[str, bytes]:
         """The pictures as PNG files, by name."""
@@ -144,11 +154,11 @@ class Report:
             _p(self.description),
             self._cards(),
             *self._what_was_fitted(),
-            *self._knots(),
-            *self._tasks(),
             *self._certificate(),
             *self._verdict(),
+            *self._knots(),
             *self._alpha(),
+            *self._tasks(),
             *self._again(),
         ]
         return (
@@ -175,7 +185,6 @@ class Report:
 
     def _cards(self) -> str:
         certificate = self.solution.certificate
-        width, _, _ = self.widest
         over_tasks = "median over the tasks of the " if len(self.tasks) > 1 else ""
         error = (
             ("typical R²", f"{np.nanmedian(self.r2):.3f}",
@@ -189,7 +198,7 @@ class Report:
             ("optimality", str(self.solution.status.value),
              f"relative gap {certificate.relative_gap:.1e}"),
             ("the only optimum?", str(self.optimal_set.verdict.value),
-             f"two optimal networks differ by at most {_number(width)}"),
+             f"two optimal networks differ: {self.spread}"),
             error,
         ]  # fmt: skip
         return '<div class="cards">' + "".join(
@@ -286,7 +295,7 @@ class Report:
             "RMSE is the typical distance between a label and its curve, in the task's own unit. "
             "R² is the share of the task's variation that the curve explains: 1 is all of it. "
             "These describe the data that were fitted; how well unseen points are predicted is "
-            "told below if alpha was chosen from the data."
+            "told above if alpha was chosen from the data."
         )
         relative = self.rmse / self.scale
         largest = float(relative.max()) or 1.0
@@ -324,7 +333,6 @@ class Report:
     def _verdict(self) -> Iterable[str]:
         optimal_set = self.optimal_set
         verdict = optimal_set.verdict.value
-        width, place, task = self.widest
         yield "<h2>Is it the only best fit?</h2>"
         meaning = {
             "unique": "Yes. Every network that reaches the optimum, of any width and however it "
@@ -338,16 +346,19 @@ class Report:
         )
         yield _p(meaning)
         yield _p(f"Reason: {optimal_set.reason}")
-        yield _p(
-            f"How far apart two optimal networks can be: at most {_number(width)}"
-            + (f", in task {task} at {self.input_name} = {place:.6g}." if width > 0 else ".")
-            + " The columns low and high of predictions.csv give the range for every data point."
-        )
+        columns = "The columns low and high of predictions.csv give the range for every data point."
+        if verdict == "undecided":
+            columns = (
+                "The columns low and high of predictions.csv cover what is certain, not what is "
+                "open."
+            )
+        yield _p(f"Two optimal networks differ: {self.spread}. {columns}")
         intervals = list(optimal_set.intervals)
         if intervals:
             shown = "; ".join(f"{lo:.6g} to {hi:.6g}" for lo, hi in intervals[:10])
             more = f" and {len(intervals) - 10} more" if len(intervals) > 10 else ""
-            yield _p(f"They can differ only for {self.input_name} in: {shown}{more}.")
+            where = "They differ" if verdict == "not unique" else "Open is whether they differ"
+            yield _p(f"{where} for {self.input_name} in: {shown}{more}.")
         yield _p(f"Tolerance of this verdict: {optimal_set.tolerance:.1e}.")
 
     def _alpha(self) -> Iterable[str]:

@@ -37,6 +37,8 @@ from mtrelu.validation import FloatArray
 
 MAX_NEWTON = 200
 MAX_MODELS = 100
+# A Newton model takes no loss to be flatter than one over this.
+FLATTEST = 1e16
 
 
 @compiled
@@ -131,7 +133,7 @@ def fit_loss(
     for _ in range(MAX_MODELS):
         z = rows_from_nodes(segment, up, C)
         p = -loss.gradient(y, z)
-        slope = loss.dual_fit(y, p)[1]
+        slope = np.minimum(_inverse_curvature(loss, z), FLATTEST)
         towards, u, e, p = quadratic_interior_point(
             model, z + slope * p, weight / slope, segment, up, rows, max(0.1 * tol, 1e-3 * gap)
         )
@@ -201,6 +203,8 @@ def quadratic_interior_point(
     differences(rows, C, d)
     e = np.linalg.norm(d, axis=1)
     misfit = y - rows_from_nodes(segment, up, C)
+    if not bounded:
+        p = misfit.copy()  # only the squared loss has no bounds: feasible together with u = 0
     tiny = float(np.finfo(float).tiny)
     e = np.maximum(e, max(0.1 * e.mean() if n_knots else 0.0, tol / max(n_knots, 1), tiny))
     start = max(float(np.abs(misfit).mean()), tol / (weight.sum() * n_tasks), tiny)
@@ -306,6 +310,16 @@ def quadratic_interior_point(
         if bounded:
             bounds = _Bounds(bounds.above + step * d_above, bounds.below + step * d_below)
     return C, u, e, p
+
+
+def _inverse_curvature(loss: Loss, z: FloatArray) -> FloatArray:
+    """One over the second derivative of a smooth loss at ``z``.
+
+    The labels of such a loss enter linearly, so any label will do: the one that ``z`` points to
+    keeps the digits of a saturated prediction.
+    """
+    side = np.where(z > 0, 1.0, 0.0)
+    return loss.dual_fit(side, -loss.gradient(side, z))[1]
 
 
 def fenchel_gap(

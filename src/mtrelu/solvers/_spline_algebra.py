@@ -340,10 +340,11 @@ def saddle_block_step(A, u, e, s, r1, r2, centre, dC, du, de):
         sign = -1.0 if i >= 2 and i % 2 == 0 else 1.0
         U = A[i, 0]
         for q in range(n_tasks - 1, -1, -1):
-            total = sign * x[i, q]
+            total = x[i, q]
             for a in range(1, min(4, size - i)):
                 for r in range(n_tasks):
                     total -= A[i, a, q, r] * x[i + a, r]
+            total *= sign
             for r in range(q + 1, n_tasks):
                 total -= U[q, r] * x[i, r]
             x[i, q] = total / U[q, q]

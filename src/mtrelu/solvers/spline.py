@@ -32,7 +32,7 @@ Nodes = NDArray[np.int64]
 LARGE_SHARE = 0.6
 MAX_ROUNDS = 200
 # Neighbouring gaps between knots in a smaller ratio than this leave no digits to the slope between.
-CLOSEST = 1e-8
+CLOSEST = 1e-14
 
 
 @dataclass(frozen=True)
