@@ -62,14 +62,17 @@ Benchmark = Callable[[bool], list[Figure]]
 
 
 def medians(
-    actions: Mapping[str, Callable[[], object]], repeat: int = 7, budget: float = math.inf
+    actions: Mapping[str, Callable[[], object]],
+    repeat: int = 7,
+    budget: float = math.inf,
+    warm_up: bool = True,
 ) -> dict[str, float]:
     """Median seconds of each action, taken in turns so that a busy machine disturbs all alike.
 
-    One round that is not counted comes first: compilation, page faults, caches. After ``budget``
+    A round that is not counted comes first (compilation, page faults, caches). After ``budget``
     seconds no further round starts.
     """
-    for action in actions.values():
+    for action in actions.values() if warm_up else ():
         action()
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     start = time.perf_counter()

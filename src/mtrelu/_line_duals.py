@@ -151,7 +151,7 @@ def towards_constraints(
         leftmost = np.min(np.where(movable, x[:, np.newaxis], np.inf), axis=0)
         stuck = ~((rightmost > leftmost) | (movable.any(axis=0) & (x[0] == x[-1])))
         freedom = np.where(stuck, everywhere, freedom)
-        moved, _ = project(x, P, freedom, passes=1)
+        moved, _ = project(x, P, freedom, exact=False)
         within = (moved >= lo) & (moved <= hi)
         if bool(np.all(within | stuck)):
             break

@@ -186,7 +186,7 @@ def _product_row(sums: np.ndarray, p: np.ndarray, r: np.ndarray, weight: float) 
     for t in range(p.size):
         sums[0, t], e = two_sum(sums[0, t], p[t] * r[t])
         sums[1, t] += e
-        sums[2, t], e = two_sum(sums[2, t], p[t] * p[t] / weight)
+        sums[2, t], e = two_sum(sums[2, t], p[t] * (p[t] / weight))
         sums[3, t] += e
 
 
@@ -200,3 +200,14 @@ def products(P: np.ndarray, R: np.ndarray, weights: np.ndarray) -> tuple[float, 
             last = min(first + _BLOCK, n_tasks)
             _product_row(sums, P[i, first:last], R[i, first:last], weights[i])
     return total(sums[:2].ravel()), total(sums[2:].ravel())
+
+
+def row_norms(rows: FloatArray) -> FloatArray:
+    """Euclidean norms of the rows (n, T), whatever their size: no square over- or underflows."""
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    if bool(np.all(((largest > 1e-140) & (largest < 1e140)) | (largest == 0.0))):
+        return np.asarray(np.linalg.norm(rows, axis=1))
+    exponent = np.frexp(largest)[1]
+    return np.asarray(
+        np.ldexp(np.linalg.norm(np.ldexp(rows, -exponent[:, np.newaxis]), axis=1), exponent)
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtrelu.certificate import Certificate
-from mtrelu.losses import Loss
+from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_set import OptimalSet
 from mtrelu.problem import Problem
@@ -70,7 +70,7 @@ class Solution:
         if found.verdict != "undecided" or self.certificate.tol <= VERDICT_TOL:
             return found
         network, dual, _, _ = _fit(self.problem, VERDICT_TOL, None, None, None)
-        return OptimalSet.of_fit(self.problem, network, dual)
+        return OptimalSet.of_fit(self.problem, network, None if _smooth(self.problem) else dual())
 
 
 def solve(
@@ -136,8 +136,13 @@ def solve(
     problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit)
-    network, dual, n_iter, stopped = _fit(problem, tol, max_iter, time_limit, callback)
+    network, find_dual, n_iter, stopped = _fit(problem, tol, max_iter, time_limit, callback)
+    dual = None if _smooth(problem) else find_dual()
     certificate = verify(problem, network, dual=dual, tol=tol, limit_reached=stopped)
+    if certificate.status is not Status.CERTIFIED and dual is None:
+        dual = find_dual()
+        if dual is not None:
+            certificate = verify(problem, network, dual=dual, tol=tol, limit_reached=stopped)
     return Solution(problem, network, certificate, n_iter, dual)
 
 
@@ -190,18 +195,23 @@ def _fit(
     max_iter: int | None,
     time_limit: float | None,
     callback: Callable[[Progress], None] | None,
-) -> tuple[ReLUNetwork, FloatArray | None, int, bool]:
-    """Network, dual hint, rounds, and whether a limit ended the work."""
+) -> tuple[ReLUNetwork, Callable[[], FloatArray | None], int, bool]:
+    """Network, a way to the dual variable, rounds, and whether a limit ended the work."""
     if problem.alpha == 0.0:
         from mtrelu.solvers.interpolation import interpolate
 
-        return interpolate(problem.X, problem.Y).network(), None, 0, False
+        return interpolate(problem.X, problem.Y).network(), lambda: None, 0, False
     from mtrelu.solvers.spline import fit_spline
 
     fit = fit_spline(
         problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback
     )
     return fit.network, fit.dual, fit.n_iter, fit.stopped
+
+
+def _smooth(problem: Problem) -> bool:
+    """Whether a network's residuals are a dual variable as good as the solver's, most often."""
+    return isinstance(problem.loss, SquaredLoss)
 
 
 def _refuse_options(

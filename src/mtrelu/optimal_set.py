@@ -198,8 +198,13 @@ class OptimalSet:
         predictions = curve.Y[group]
         if dual is None:
             dual = problem.dual_variable(predictions)
-        dual = np.asarray(dual, dtype=np.float64).reshape(problem.Y.shape)
-        proof = prove(problem, x, group, predictions, changes, dual)
+        elif np.shape(dual) != problem.Y.shape:
+            raise InvalidInputError(
+                f"dual has shape {np.shape(dual)}, but a dual variable needs the shape of Y, "
+                f"{problem.Y.shape}; leave it out if in doubt."
+            )
+        P = np.asarray(dual, dtype=np.float64)
+        proof = prove(problem, x, group, predictions, changes, P)
         bent = proof.bent
         certain = (bent[:-1] * bent[1:] > 0) & ~proof.straight[1:-1]
         along = changes if proof.axis is None else changes @ proof.axis

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -149,7 +150,7 @@ def _verify_fit(
 def _verify_interpolation(
     problem: Problem, network: ReLUNetwork, tol: float, limit_reached: bool
 ) -> Certificate:
-    from mtrelu._line_exact import predict, slope_changes
+    from mtrelu._line_exact import predict, row_norms, slope_changes
     from mtrelu.doubled import total
 
     x, Y = problem.X[:, 0], problem.Y
@@ -157,8 +158,10 @@ def _verify_interpolation(
     errors = np.abs(residuals)
     _, rounding, is_affine, noise = _label_rounding(x, Y)
     x, Y = _distinct(x, Y)
-    norms = np.linalg.norm(slope_changes(x, Y), axis=1)
+    norms = row_norms(slope_changes(x, Y))
     primal, dual = _path_cost(network), total(norms)
+    if not math.isfinite(dual):
+        primal, dual = math.inf, 0.0  # zero bounds every path norm
 
     meets_labels = bool(np.all(errors <= rounding))
     undercuts = dual - primal > tol * dual and not is_affine
@@ -209,6 +212,8 @@ def _measure_squared(
 
     x, weights = problem.X[:, 0], problem.sample_weight[:, np.newaxis]
     n_hints = 1 if hint is None else 2
+    if hint is not None:  # its size is free here, and squares of tiny numbers would underflow
+        hint = np.ldexp(hint, -int(np.frexp(np.abs(hint).max())[1]))
     g = np.zeros((n_hints, x.size))
     gains, squares = [0.0] * n_hints, [0.0] * n_hints
     loss = 0.0
@@ -340,9 +345,13 @@ def _minimise_convex(function: Callable[[float], float], limit: float) -> float:
 
 
 def _path_cost(network: ReLUNetwork) -> float:
+    from mtrelu._line_exact import row_norms
     from mtrelu.doubled import total
 
-    return float(total(np.linalg.norm(network.v, axis=1) * np.abs(network.w[:, 0])))
+    # Rows are brought to size 1 first: a norm near 1e-310 would have few digits left.
+    exponent = np.frexp(np.abs(network.v).max(axis=1, initial=0.0))[1]
+    norms = row_norms(np.ldexp(network.v, -exponent[:, np.newaxis]))
+    return float(total(norms * np.ldexp(np.abs(network.w[:, 0]), exponent)))
 
 
 def _distinct(x: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -434,19 +443,27 @@ def refuse_uncertifiable(problem: Problem, tol: float) -> None:
             f'skip is "{problem.skip}", but certificates are available only for an affine skip '
             'connection so far; pass skip="affine".'
         )
-    if not (math.isfinite(tol) and tol > 0):
+    if not (isinstance(tol, Real) and math.isfinite(tol) and tol > 0):
         raise InvalidInputError(
-            f"tol is {tol}, but a relative gap is compared with it; pass a number > 0 such as 1e-6."
+            f"tol is {tol!r}, but a relative gap is compared with it; "
+            "pass a number > 0 such as 1e-6."
         )
 
 
 def _refuse_misfits(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> None:
+    if not isinstance(network, ReLUNetwork):
+        raise InvalidInputError(
+            f"network is a {type(network).__name__}, but only the weights of a ReLUNetwork can be "
+            "judged; pass ReLUNetwork(w, b, v, A, c)."
+        )
     problem.check_network(network)
     if dual is not None and (
-        np.shape(dual) != problem.Y.shape or not bool(np.all(np.isfinite(dual)))
+        np.shape(dual) != problem.Y.shape
+        or np.asarray(dual).dtype.kind not in "fiu"
+        or not bool(np.all(np.isfinite(dual)))
     ):
         raise InvalidInputError(
-            f"dual has shape {np.shape(dual)} or entries that are not finite, but a guess of the "
-            f"dual variable needs shape {problem.Y.shape} and finite entries; leave it out if in "
-            "doubt."
+            f"dual has shape {np.shape(dual)} or entries that are not finite numbers, but a guess of "
+            f"the dual variable needs shape {problem.Y.shape} and finite entries; leave it out if "
+            "in doubt."
         )

@@ -18,6 +18,8 @@ from numba import njit
 from mtrelu.doubled import accumulate, accumulate_scaled, add, two_product, two_sum
 from mtrelu.oracles import OracleResult
 
+_PASSES = 5  # two are enough but for weights of very different size
+_TOLERANCE = 1e-25  # what may be left of a constraint, relative to its terms
 _BLOCK = 128  # tasks treated together, so that their running sums stay in the cache
 
 
@@ -50,25 +52,46 @@ def _left_norms(x: np.ndarray, P: np.ndarray, P_low: np.ndarray, out: np.ndarray
 
 
 @njit(cache=True)
-def _add_moments(moments: np.ndarray, weights: np.ndarray, xi: float) -> None:
-    for t in range(weights.size):
-        moments[0, t] += weights[t]
-        moments[1, t] += weights[t] * xi
-        moments[2, t] += weights[t] * xi * xi
-
-
-@njit(cache=True)
 def _subtract_line_at(
     p: np.ndarray,
     p_low: np.ndarray,
     weights: np.ndarray,
     level: np.ndarray,
     slope: np.ndarray,
+    mean: np.ndarray,
     xi: float,
 ) -> None:
     for t in range(p.size):
-        q, e = two_product(weights[t], -(level[t] + slope[t] * xi))
+        q, e = two_product(weights[t], -(level[t] + slope[t] * (xi - mean[t])))
         p[t], p_low[t] = add(p[t], p_low[t], q, e)
+
+
+@njit(cache=True)
+def _moments(
+    xi: np.ndarray, weights: np.ndarray, first: int, m: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Mass, mean and spread of the weights of m tasks. About the mean, so that a weight that is
+    # 1e14 times another leaves digits to the spread.
+    mass, mean, spread = np.zeros(m), np.zeros(m), np.zeros(m)
+    columns = min(m, weights.shape[1])  # one weight for all tasks of a sample, or one each
+    for i in range(xi.size):
+        for t in range(columns):
+            mass[t] += weights[i, first + t]
+            mean[t] += weights[i, first + t] * xi[i]
+    for t in range(columns):
+        mean[t] = mean[t] / mass[t] if mass[t] > 0 else 0.0
+    for i in range(xi.size):
+        for t in range(columns):
+            spread[t] += weights[i, first + t] * (xi[i] - mean[t]) ** 2
+    if columns < m:
+        mass[:], mean[:], spread[:] = mass[0], mean[0], spread[0]
+    return mass, mean, spread
+
+
+@njit(cache=True)
+def _add_sizes(sizes: np.ndarray, p: np.ndarray) -> None:
+    for t in range(p.size):
+        sizes[t] += abs(p[t])
 
 
 @njit(cache=True)
@@ -79,25 +102,22 @@ def _subtract_weighted_line(
     P_low: np.ndarray,
     weights: np.ndarray,
     passes: int,
+    tolerance: float,
 ) -> None:
-    # Subtracts weights_it (level_t + slope_t xi_i) in place, so that sum p = sum p x = 0. The two
-    # coefficients are float64: each pass gains some 15 digits.
+    # Subtracts weights_it (level_t + slope_t (xi_i - mean_t)) in place, so that
+    # sum p = sum p x = 0. The two coefficients are float64: each pass gains some 15 digits.
     n, n_tasks = P.shape
     half = 0.5 * (x[n - 1] - x[0])
+    shared = weights.shape[1] < n_tasks
     for first in range(0, n_tasks, _BLOCK):
         last = min(first + _BLOCK, n_tasks)
         m = last - first
-        level, slope = np.zeros(m), np.zeros(m)
-        moments = np.zeros((3, m))
-        shared = weights.shape[1] < n_tasks  # one weight for all tasks of a sample
-        row = np.empty(m)
-        for i in range(n):
-            if shared:
-                row[:] = weights[i, 0]
-            else:
-                row = weights[i, first:last]
-            _add_moments(moments, row, xi[i])
-        for _ in range(passes):
+        total, mean, spread = _moments(xi, weights, 0 if shared else first, m)
+        level, slope, row = np.zeros(m), np.zeros(m), np.empty(m)
+        for step in range(passes + 1):
+            if step == passes and tolerance == 0:
+                break
+            sizes = np.zeros(m)
             mass, mass_low = np.zeros(m), np.zeros(m)
             tilt, tilt_low = np.zeros(m), np.zeros(m)
             for i in range(n):
@@ -105,32 +125,41 @@ def _subtract_weighted_line(
                 h, h_low = two_sum(x[i], -x[0])
                 accumulate(mass, mass_low, p, p_low)
                 accumulate_scaled(tilt, tilt_low, p, p_low, h, h_low)
+                _add_sizes(sizes, p)
+            met = np.abs(mass) <= tolerance * sizes
+            if half > 0:
+                met &= np.abs(tilt) <= tolerance * sizes * half
+            if step == passes:  # zero is a dual variable, what violates the constraints is not
+                for t in np.flatnonzero(~met):
+                    P[:, first + t] = 0.0
+                    P_low[:, first + t] = 0.0
+                break
+            if np.all(met):
+                break
             for t in range(m):
-                level[t] = 0.0
+                level[t] = mass[t] / total[t] if total[t] > 0 else 0.0
                 slope[t] = 0.0
-                if moments[0, t] > 0:
-                    # about the weighted mean of xi the two equations come apart
-                    mean = moments[1, t] / moments[0, t]
-                    spread = moments[2, t] - moments[0, t] * mean * mean
-                    if half > 0 and spread > 1e-12 * moments[0, t]:
-                        # xi = (x - x_0) / half - 1
-                        slope[t] = (tilt[t] / half - (1.0 + mean) * mass[t]) / spread
-                    level[t] = mass[t] / moments[0, t] - slope[t] * mean
+                if half > 0 and spread[t] > 0:
+                    # xi = (x - x_0) / half - 1
+                    slope[t] = (tilt[t] / half - (1.0 + mean[t]) * mass[t]) / spread[t]
             for i in range(n):
                 if shared:
                     row[:] = weights[i, 0]
                 else:
                     row = weights[i, first:last]
-                _subtract_line_at(P[i, first:last], P_low[i, first:last], row, level, slope, xi[i])
+                _subtract_line_at(
+                    P[i, first:last], P_low[i, first:last], row, level, slope, mean, xi[i]
+                )
 
 
 def project(
-    x: np.ndarray, P: np.ndarray, weights: np.ndarray, *, passes: int = 2
+    x: np.ndarray, P: np.ndarray, weights: np.ndarray, *, exact: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make ``P`` satisfy the constraints of the affine skip.
 
     Every column loses a multiple of ``weights * (1, x)``, which makes ``sum_i p_i`` and
-    ``sum_i p_i x_i`` vanish to about 1e-30 of their terms.
+    ``sum_i p_i x_i`` vanish to 1e-25 of their terms, most often to 1e-30. A column that cannot be
+    brought there (weights may differ by more than float64 can hold) becomes zero.
 
     Parameters
     ----------
@@ -140,8 +169,8 @@ def project(
         Any dual variable.
     weights : ndarray of shape (N, T) or (N, 1)
         How much of the correction each entry takes, at least 0.
-    passes : int
-        Repetitions; each leaves about 1e-15 of the violation.
+    exact : bool
+        False for a first approximation, which may leave some 1e-15 of the violation.
 
     Returns
     -------
@@ -159,8 +188,10 @@ def project(
     half = 0.5 * (x[-1] - x[0])
     xi = (x - x[0]) / half - 1.0 if half > 0 else np.zeros(x.size)
     _subtract_weighted_line(
-        np.array(x, dtype=float), xi, high, low, np.array(weights, dtype=float, order="C"), passes
-    )
+        np.array(x, dtype=float), xi, high, low,
+        np.array(weights, dtype=float, order="C"),
+        _PASSES if exact else 1, _TOLERANCE if exact else 0.0,
+    )  # fmt: skip
     return high, low
 
 

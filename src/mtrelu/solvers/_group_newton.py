@@ -218,7 +218,7 @@ def _conjugate_gradients(band, near, u, e, s, right, tol, max_iter, out):
 
 @compiled
 def _coupling_factor(band, u, e, s):
-    """Cholesky factor of ``M^-1 o U U^T + S / E``."""
+    """Cholesky factor of ``M^-1 o U U^T + S / E``, and whether rounding let it exist."""
     n_knots = u.shape[0]
     columns = np.zeros((2 * n_knots + 2, n_knots))
     for k in range(n_knots):
@@ -229,7 +229,10 @@ def _coupling_factor(band, u, e, s):
         for j in range(n_knots):
             matrix[k, j] *= columns[2 * k + 2, j]
         matrix[k, k] += s[k] / e[k]
-    return np.linalg.cholesky(matrix)
+    try:
+        return np.linalg.cholesky(matrix), True
+    except Exception:  # numba knows no narrower kind
+        return np.empty((0, 0)), False
 
 
 @compiled
@@ -314,6 +317,8 @@ def largest_step(u, du, e, de):
 def step_near_path(u, du, e, de, d, dd, step):
     """Shorten ``step`` until no ``e_k s_k`` runs ahead of the others or of the duality gap."""
     n_knots, n_tasks = u.shape
+    if n_knots == 0:
+        return step
     for _ in range(60):
         gap = 0.0
         total = 0.0
@@ -411,8 +416,8 @@ def group_interior_point(diagonal, off, B, rows, C, u, e, tol, max_iter):
         if local:
             local = _precondition_factor(band, u, e, s, near)
         if not local and dense:
-            lower = _coupling_factor(band, u, e, s)
-        elif not local:
+            lower, dense = _coupling_factor(band, u, e, s)
+        if not local and not dense:
             if A0.shape[0] == 0:
                 A0 = np.empty((m, n_tasks, n_tasks))
                 A1 = np.empty((m, n_tasks, n_tasks))

@@ -9,7 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from mtrelu.solvers._group_newton import group_interior_point, saddle_factor, saddle_solve
-from mtrelu.solvers._spline_algebra import compiled, differences, tridiagonal_solve
+from mtrelu.solvers._spline_algebra import (
+    compiled,
+    differences,
+    subtract_adjoint,
+    tridiagonal_solve,
+)
 
 # Newton steps of one solve; 25 is already rare.
 MAX_NEWTON = 100
@@ -218,8 +223,8 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     """Solve with knots at the inner ``nodes`` only, then measure the result on all points.
 
     ``scale`` is alpha and ``tol`` bounds the absolute gap of the restricted problem.  Fills
-    ``norms`` with the dual norms and returns the node values, the multipliers ``u``, the group
-    weights ``e``, and primal and dual value on all points.
+    ``norms`` with the dual norms and returns the node values, those of the dual variable, the
+    multipliers ``u``, the group weights ``e``, and primal and dual value on all points.
     """
     n_tasks = Y.shape[1]
     diagonal, off, right = hat_moments(x, weight, Y, nodes)
@@ -241,29 +246,53 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     penalty = 0.0
     for k in range(n_knots):
         penalty += np.sqrt(np.sum(bend[k] ** 2))
-    inner, square = scan_residual(x, weight, Y, nodes, C, norms)
+    # The dual variable P = w (Y - H S) obeys H^T P = D^T u to rounding, S = C + G^-1 r_1: what the
+    # Newton steps left of r_1 is nothing beside the labels, but can be much beside alpha.
+    shift = np.empty(C.shape)
+    adjoint = np.zeros(C.shape)
+    subtract_adjoint(rows, -u, adjoint)
+    for j in range(C.shape[0]):
+        for t in range(n_tasks):
+            total = diagonal[j] * C[j, t]
+            if j > 0:
+                total += off[j - 1] * C[j - 1, t]
+            if j + 1 < C.shape[0]:
+                total += off[j] * C[j + 1, t]
+            shift[j, t] = right[j, t] - total - adjoint[j, t]
+    left = shift.copy()
+    shift = least_squares(diagonal, off, shift)
+    S = C + shift
+    inner, square = scan_residual(x, weight, Y, nodes, S, norms)
+    misfit = square
+    for j in range(C.shape[0]):
+        for t in range(n_tasks):
+            misfit += shift[j, t] * (2.0 * adjoint[j, t] + left[j, t])
     # The dual value at t P is t <P, Y> - t^2 |P|^2 / 2, feasible while t max ||U_i|| <= alpha.
     largest = np.max(norms)
     t = 1.0 if largest <= scale else scale / largest
     if inner < t * square:
         t = inner / square
-    return C, u, e, 0.5 * square + penalty, t * inner - 0.5 * t * t * square
+    return C, S, u, e, 0.5 * misfit + penalty, t * inner - 0.5 * t * t * square
 
 
 @compiled
-def values_given_weights(x, weight, Y, scale, nodes, e):
-    """Node values for any tasks when the group weights ``e`` are known: one linear solve.
+def fit_given_weights(x, weight, Y, scale, nodes, e):
+    """Node values and multipliers of any tasks when the group weights ``e`` are known.
 
-    The optimal spline is a fixed linear smoother of the labels once ``e`` is fixed.
+    The optimal spline is a fixed linear smoother of the labels once ``e`` is fixed: one solve.
     """
+    n_tasks = Y.shape[1]
     diagonal, off, right = hat_moments(x, weight, Y, nodes)
     rows = second_difference_rows(x[nodes], scale)
     band = np.empty((2 * nodes.shape[0] - 2, 4))
     saddle_factor(diagonal, off, rows, e, band)
-    values = np.zeros((band.shape[0], Y.shape[1]))
+    solution = np.zeros((band.shape[0], n_tasks))
     for j in range(nodes.shape[0]):
-        values[max(0, 2 * j - 1)] = right[j]
-    saddle_solve(band, values)
+        solution[max(0, 2 * j - 1)] = right[j]
+    saddle_solve(band, solution)
+    u = np.empty((e.shape[0], n_tasks))
     for j in range(nodes.shape[0]):
-        right[j] = values[max(0, 2 * j - 1)]
-    return right
+        right[j] = solution[max(0, 2 * j - 1)]
+    for k in range(e.shape[0]):
+        u[k] = solution[2 * k + 2]
+    return right, u

@@ -37,8 +37,15 @@ from mtrelu.validation import FloatArray
 
 MAX_NEWTON = 200
 MAX_MODELS = 100
+SHORTEST = 1e-9
 # A Newton model takes no loss to be flatter than one over this.
 FLATTEST = 1e16
+
+
+def locate(x: FloatArray, at: FloatArray) -> tuple[np.ndarray, FloatArray]:
+    """Segment between the nodes ``at`` and share of the way along it, for every ``x``."""
+    segment = np.minimum(np.searchsorted(at, x, side="right") - 1, len(at) - 2)
+    return segment, (x - at[segment]) / (at[segment + 1] - at[segment])
 
 
 @compiled
@@ -111,11 +118,13 @@ def fit_loss(
     segment: np.ndarray,
     up: FloatArray,
     rows: FloatArray,
+    penalty: float,
     tol: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Minimise ``sum w l(y, H C) + sum_k ||D_k C||`` over node values ``C`` (m, T).
 
-    Parameters and result are those of :func:`quadratic_interior_point`, for any loss.
+    Parameters and result are those of :func:`quadratic_interior_point`, for any loss; ``penalty``
+    is the number that ``rows`` are scaled by, for nodes in [0, 1].
     """
     if loss.piecewise_quadratic:
         return quadratic_interior_point(loss, y, weight, segment, up, rows, tol)
@@ -129,27 +138,34 @@ def fit_loss(
 
     C = np.zeros((rows.shape[0] + 2, y.shape[1]))
     value = objective(C)
-    gap = value
+    accuracy = 1e-3 * value
     for _ in range(MAX_MODELS):
         z = rows_from_nodes(segment, up, C)
         p = -loss.gradient(y, z)
         slope = np.minimum(_inverse_curvature(loss, z), FLATTEST)
+        accuracy = max(0.1 * tol, accuracy)
         towards, u, e, p = quadratic_interior_point(
-            model, z + slope * p, weight / slope, segment, up, rows, max(0.1 * tol, 1e-3 * gap)
+            model, z + slope * p, weight / slope, segment, up, rows, accuracy
         )
-        p = p / slope
+        # A model's p can be outside its bounds.  Moving it onto them moves no dual norm by more
+        # than the sum of the moves, and shrinking all of p mends that.
+        outside = p / slope
+        p = np.clip(outside, *loss.dual_bounds(y))
+        excess = value * float(np.sum(weight * np.abs(outside - p))) / penalty
         change, step = towards - C, 1.0
-        while not (moved := objective(C + step * change)) <= value and step > 1e-9:
+        while not (moved := objective(C + step * change)) <= value and step > SHORTEST:
             step *= 0.5
-        reached = C + step * change
-        differences(rows, reached, d)
-        gap = float(np.linalg.norm(d, axis=1).sum() - np.sum(u * d))
-        gap += fenchel_gap(loss, y, weight, rows_from_nodes(segment, up, reached), p)
-        if step > 1e-9:
-            C, value = reached, moved
-        if gap <= tol or step <= 1e-9:
+        if step > SHORTEST:
+            C, value = C + step * change, moved
+        elif accuracy <= 0.1 * tol:
             break
-        gap = min(gap, value)
+        differences(rows, C, d)
+        gap = float(np.linalg.norm(d, axis=1).sum() - np.sum(u * d))
+        gap += fenchel_gap(loss, y, weight, rows_from_nodes(segment, up, C), p)
+        if gap + excess <= tol:
+            break
+        # A model that is solved too loosely does not lead down.
+        accuracy = 1e-3 * (min(gap, value) if step > SHORTEST else accuracy)
     return C, u, e, p
 
 
@@ -309,7 +325,10 @@ def quadratic_interior_point(
         p = p + step * dp
         if bounded:
             bounds = _Bounds(bounds.above + step * d_above, bounds.below + step * d_below)
-    return C, u, e, p
+    # What is left of r1 can be much beside a small penalty: give it to p where p has room.
+    tridiagonal_solve(diagonal, off, r1)
+    mended = p - rows_from_nodes(segment, up, r1) / slope
+    return C, u, e, np.where((mended > lo) & (mended < hi), mended, p)
 
 
 def _inverse_curvature(loss: Loss, z: FloatArray) -> FloatArray:
@@ -325,16 +344,8 @@ def _inverse_curvature(loss: Loss, z: FloatArray) -> FloatArray:
 def fenchel_gap(
     loss: Loss, y: FloatArray, weight: FloatArray, z: FloatArray, p: FloatArray
 ) -> float:
-    """``sum w (l(y, z) + l*(y, -p) + p z)``, the loss's share of a duality gap; never negative.
-
-    Entries of p outside their bounds are moved onto them, and the move is charged: where a logistic
-    prediction is saturated, p is next to nothing and its sign is rounding, but not elsewhere.
-    """
-    inside = np.clip(p, *loss.dual_bounds(y))
-    moved = np.abs(p - inside) * np.abs(z)
-    return float(
-        np.sum(weight * (loss.value(y, z) + loss.conjugate(y, -inside) + inside * z + moved))
-    )
+    """``sum w (l(y, z) + l*(y, -p) + p z)``, the loss's share of a duality gap; never negative."""
+    return float(np.sum(weight * (loss.value(y, z) + loss.conjugate(y, -p) + p * z)))
 
 
 def _room(change: FloatArray, room: Any) -> float:

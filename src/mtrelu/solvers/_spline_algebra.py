@@ -361,7 +361,7 @@ def saddle_block_step(A, u, e, s, r1, r2, centre, dC, du, de):
 
 @compiled
 def step_misfit(diagonal, off, rows, r1, dC, du):
-    """``r^T diag(G)^-1 r`` for what a step leaves of its first equation, ``r_1 - G dC - D^T du``."""
+    """``r^T diag(G)^-1 r`` for what a step leaves of ``r_1 - G dC - D^T du = 0``."""
     left = r1.copy()
     subtract_gram(diagonal, off, dC, left)
     subtract_adjoint(rows, du, left)

@@ -21,8 +21,8 @@ from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers import _hat_basis
-from mtrelu.solvers._loss_newton import dual_norms, fenchel_gap, fit_loss, rows_from_nodes
-from mtrelu.solvers._spline_algebra import differences
+from mtrelu.solvers._loss_newton import dual_norms, fenchel_gap, fit_loss, locate, rows_from_nodes
+from mtrelu.solvers._spline_algebra import differences, subtract_adjoint
 from mtrelu.solvers.progress import Progress
 from mtrelu.validation import FloatArray
 
@@ -30,7 +30,13 @@ Nodes = NDArray[np.int64]
 
 # Beyond this share of all points a working set saves nothing.
 LARGE_SHARE = 0.6
+# With so few nodes to start from there may be no knot at all: try that first.
+FEW = 12
+# The best line is cheap, and near alpha_max its dual variable decides whether there is a knot.
+LINE_ACCURACY = 1e-12
 MAX_ROUNDS = 200
+# After so many rounds without progress no knot leaves any more, so that knots cannot come and go.
+MAX_STALLED = 4
 # Neighbouring gaps between knots in a smaller ratio than this leave no digits to the slope between.
 CLOSEST = 1e-14
 
@@ -43,8 +49,10 @@ class SplineFit:
     ----------
     network : ReLUNetwork
         Canonical network, one neuron a knot.
-    dual : ndarray of shape (N, T) or None
-        A dual point in the order of the problem's rows, where the network does not determine one.
+    dual : callable
+        Returns the solver's dual variable (N, T) in the order of the problem's rows, or None.
+        Where the loss is smooth the network determines one nearly as good, so that only a
+        certificate that just fails needs to ask for it.
     n_iter : int
         Rounds of the working set.
     stopped : bool
@@ -52,7 +60,7 @@ class SplineFit:
     """
 
     network: ReLUNetwork
-    dual: FloatArray | None
+    dual: Callable[[], FloatArray | None]
     n_iter: int
     stopped: bool
 
@@ -88,14 +96,14 @@ def fit_spline(
     x, Y, weight = problem.X[order, 0], problem.Y[order], problem.sample_weight[order]
     if x[0] == x[-1]:
         A, c, P = problem.affine_fit()
-        return SplineFit(_line_network(A[:, 0], c), P, 0, False)
+        return SplineFit(_line_network(A[:, 0], c), lambda: P, 0, False)
     level, slope, centre = _least_squares_line(x, Y, weight)
     labels = Y
     if problem.loss.of_residual:
         labels = (Y - level) - (x - centre)[:, None] * slope
         if np.abs(labels).max() <= 4 * np.finfo(float).eps * np.abs(Y).max():
             line = _line_network(slope, level - slope * centre)
-            return SplineFit(line, None, 0, False)
+            return SplineFit(line, lambda: None, 0, False)
     else:
         level, slope = 0.0 * level, 0.0 * slope
     data: _Data
@@ -117,10 +125,12 @@ def fit_spline(
     first = slope + rise[0]
     start = level + (at[0] - centre) * slope + values[0]
     network = ReLUNetwork.from_knots(at[1:-1][used], changes[used], first, start - first * at[0])
-    dual = None
-    if fit.dual_rows is not None and np.isfinite(fit.dual_rows).all():
-        dual = np.empty_like(Y)
-        dual[order] = fit.dual_rows
+
+    def dual() -> FloatArray | None:
+        P = np.empty_like(Y)
+        P[order] = data.dual_rows(fit)
+        return P if bool(np.isfinite(P).all()) else None
+
     return SplineFit(network, dual, n_iter, stopped)
 
 
@@ -135,12 +145,15 @@ class _NodeFit:
     primal: float
     dual: float
     norms: FloatArray  # dual norms at all points, to be compared with the penalty
-    dual_rows: FloatArray | None = None  # dual variable of every row
+    # Squared loss: node values whose residuals are the dual variable; else that of every row.
+    dual_source: FloatArray
 
     @property
     def gap(self) -> float:
-        gap = (self.primal - self.dual) / self.primal
-        return max(gap, 0.0) if np.isfinite(gap) else np.inf
+        gap = self.primal - self.dual
+        if gap <= 0.0:
+            return 0.0
+        return gap / self.primal if np.isfinite(gap) and self.primal > 0.0 else np.inf
 
 
 class _Data(Protocol):
@@ -154,13 +167,16 @@ class _Data(Protocol):
     def first_nodes(self) -> Nodes: ...
     def fit(self, nodes: Nodes, tol: float) -> _NodeFit: ...
     def values(self, fit: _NodeFit) -> FloatArray: ...
+    def dual_rows(self, fit: _NodeFit) -> FloatArray: ...
 
 
 class _SquaredData:
     """Squared loss: equal inputs merged, everything scaled to order one, tasks compressed."""
 
     def __init__(self, x: FloatArray, Y: FloatArray, weight: FloatArray, alpha: float) -> None:
+        self._rows = x, Y, weight
         self.x, labels, weight = _merge_equal_inputs(x, Y, weight)
+        self._means = labels
         width = self.x[-1] - self.x[0]
         self._height = float(np.sqrt(np.mean(labels**2))) or 1.0
         mean_weight = float(weight.mean())
@@ -178,22 +194,49 @@ class _SquaredData:
         self.objective /= self._height**2
 
     def first_nodes(self) -> Nodes:
-        return _hat_basis.first_nodes(self._position, self._weight, self._labels, self.penalty)
+        nodes: Nodes = _hat_basis.first_nodes(
+            self._position, self._weight, self._labels, self.penalty
+        )
+        return nodes
 
     def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
         norms = np.empty(len(self.x))
-        C, u, e, primal, dual = _hat_basis.fit_on_nodes(
+        C, S, u, e, primal, dual = _hat_basis.fit_on_nodes(
             self._position, self._weight, self._labels, self.penalty, nodes, tol, norms
         )
-        return _NodeFit(nodes, C, u, e, primal, dual, norms)
+        return _NodeFit(nodes, C, u, e, primal, dual, norms, S)
 
     def values(self, fit: _NodeFit) -> FloatArray:
         if self._labels is self._all_labels:
             return fit.C * self._height
+        return self._height * self._all_tasks(fit)[0]
+
+    def dual_rows(self, fit: _NodeFit) -> FloatArray:
+        if self._labels is self._all_labels:
+            C, u = fit.dual_source, fit.u
+        else:
+            C, u = self._all_tasks(fit)
+        if len(fit.nodes) == len(self.x):
+            # Feasible by construction: P = D^T u, while a residual is rounded where it is tiny.
+            P = np.zeros_like(C)
+            rows = _hat_basis.second_difference_rows(self._position, self.penalty)
+            subtract_adjoint(rows, -u, P)
+        else:
+            at = self._position[fit.nodes]
+            segment, up = locate(self._position, at)
+            P = self._weight[:, None] * (self._all_labels - rows_from_nodes(segment, up, C))
+        x, Y, weight = self._rows
+        group = np.searchsorted(self.x, x)
+        share = (self._height * P / self._weight[:, None])[group]
+        return weight[:, None] * ((Y - self._means[group]) + share)
+
+    def _all_tasks(self, fit: _NodeFit) -> tuple[FloatArray, FloatArray]:
+        """Node values and multipliers of the tasks before compression, scaled."""
         # The way back needs no Q: the group weights are common to all tasks.
-        return self._height * _hat_basis.values_given_weights(
+        C, u = _hat_basis.fit_given_weights(
             self._position, self._weight, self._all_labels, self.penalty, fit.nodes, fit.e
         )
+        return C, u
 
 
 class _AnyLossData:
@@ -220,16 +263,17 @@ class _AnyLossData:
         curvature = 1.0 / np.maximum(np.mean(slope), np.abs(response).mean())
         weight = np.add.reduceat(self._weight[:, 0], self._first_row)
         mean = np.add.reduceat(self._weight * response, self._first_row) / weight[:, None]
-        return _hat_basis.first_nodes(self._position, weight * curvature, mean, self.penalty)
+        nodes: Nodes = _hat_basis.first_nodes(
+            self._position, weight * curvature, mean, self.penalty
+        )
+        return nodes
 
     def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
         at = self._position[nodes]
-        position = self._position[self._group]
-        segment = np.minimum(np.searchsorted(at, position, side="right") - 1, len(nodes) - 2)
-        up = (position - at[segment]) / (at[segment + 1] - at[segment])
+        segment, up = locate(self._position[self._group], at)
         rows = _hat_basis.second_difference_rows(at, self.penalty)
         C, u, e, p = fit_loss(
-            self._loss, self._Y, self._weight, segment, up, rows, tol
+            self._loss, self._Y, self._weight, segment, up, rows, self.penalty, tol
         )
         P = self._weight * p
         norms = dual_norms(self._position, np.add.reduceat(P, self._first_row))
@@ -246,6 +290,9 @@ class _AnyLossData:
     def values(self, fit: _NodeFit) -> FloatArray:
         return fit.C
 
+    def dual_rows(self, fit: _NodeFit) -> FloatArray:
+        return fit.dual_source
+
 
 def _working_set(
     data: _Data,
@@ -257,22 +304,28 @@ def _working_set(
     """The best fit found, rounds used, and whether a limit ended the search."""
     n = len(data.x)
     objective = data.objective
-    nodes = data.first_nodes()
+    first = nodes = data.first_nodes()
+    if len(nodes) <= FEW:
+        nodes = nodes[[0, -1]]
     gap = 1.0
     best: _NodeFit | None = None
     pruning = False
-    stuck = 0
+    stuck = stalled = 0
     for iteration in range(1, max_iter + 1):
-        if not pruning and len(nodes) > max(LARGE_SHARE * n, 12):
+        if not pruning and len(nodes) > max(LARGE_SHARE * n, FEW):
             nodes = np.arange(n)
-        final = pruning or len(nodes) == n
+        final = pruning or len(nodes) in (2, n)
         nodes = _hat_basis.thinned(data.x, nodes, CLOSEST)
-        fit = data.fit(nodes, objective * (0.1 * tol if final else max(0.1 * tol, 0.02 * gap)))
+        accuracy = 0.1 * tol if final else max(0.1 * tol, 0.02 * gap)
+        if len(nodes) == 2:
+            accuracy = min(accuracy, LINE_ACCURACY)
+        fit = data.fit(nodes, objective * accuracy)
         objective = min(objective, fit.primal)
         gap = min(fit.gap, 1.0)
         report(iteration, fit)
         if pruning and gap > tol:
             break  # the knots dropped last were needed after all
+        stalled = stalled + 1 if best is not None and gap > 0.5 * best.gap else 0
         if best is None or fit.gap <= max(tol, best.gap):
             best = fit
         # e_k s_k is the same for all knots on the central path: the smaller factor goes to 0.
@@ -283,12 +336,15 @@ def _working_set(
         kept = fit.e > np.maximum((1.0 if pruning else 1e-2) * slack * typical, negligible)
         if (pruning and kept.all()) or time.monotonic() > deadline:
             break
-        nodes = np.concatenate([nodes[:1], nodes[1:-1][kept], nodes[-1:]])
+        if stalled <= MAX_STALLED or pruning:
+            nodes = np.concatenate([nodes[:1], nodes[1:-1][kept], nodes[-1:]])
         if not pruning:
             nodes = np.union1d(nodes, _hat_basis.local_maxima(fit.norms, data.penalty))
+            if len(fit.nodes) == 2:
+                nodes = np.union1d(nodes, first)
             # The same knots again and no better than before: rounding sets the limit.
             same = len(nodes) == len(fit.nodes) and bool(np.all(nodes == fit.nodes))
-            stuck = stuck + 1 if gap >= 0.5 * best.gap and (same or final) else 0
+            stuck = stuck + 1 if stalled and (same or final) else 0
             if stuck > 2:
                 break
     assert best is not None
