@@ -11,7 +11,6 @@ import mtrelu
 from benchmarks import harness
 from benchmarks.harness import Figure, in_time_units
 
-
 FRACTIONS = (0.1, 0.01)
 
 

@@ -22,7 +22,7 @@ REFUSED = {
     "no tasks": ((X, np.empty((5, 0)), 0.1), {}, ["Y", "no columns"]),
     "rows that disagree": ((X, Y[:4], 0.1), {}, ["4 rows", "5"]),
     "text inputs": ((["a", "b", "c", "d", "e"], Y, 0.1), {}, ["X", "not numeric", "'a'"]),
-    "text labels": ((X, ["0", "1", "two", "1", "0"], 0.1), {}, ["Y", "not numeric", "'two'"]),
+    "text labels": ((X, ["0", "1", "two", "1", "0"], 0.1), {}, ["Y", "not numeric", "row 0"]),
     "negative alpha": ((X, Y, -1.0), {}, ["alpha is -1.0", "negative"]),
     "alpha NaN": ((X, Y, NAN), {}, ["alpha", "finite"]),
     "infinite alpha": ((X, Y, INF), {}, ["alpha", "finite", "alpha_max"]),

@@ -690,3 +690,11 @@ def test_of_fit_refuses_what_it_is_not_about(changes):
     network = ReLUNetwork.from_knots([], np.zeros((0, 1)), [1.0], [0.0])
     with pytest.raises(InvalidInputError, match="one input, an affine skip"):
         OptimalSet.of_fit(problem, network)
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "word"), [(-1, 0, "n is -1"), (1.5, 0, "n is 1.5"), (1, "a", "random_state")]
+)
+def test_sample_refuses_what_it_cannot_draw(n, seed, word):
+    with pytest.raises(InvalidInputError, match=word):
+        OptimalSet.of_interpolation([0, 1, 2, 3], [0, 0, 1, 3]).sample(n, seed)

@@ -451,3 +451,11 @@ def test_alpha_max_says_what_it_does_not_do():
         alpha_max([[0.0, 1.0]], [0.0])
     with pytest.raises(InvalidInputError, match=r'skip is "none", but alpha_max supports only'):
         alpha_max([0.0, 1.0], [0.0, 1.0], skip="none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [(("a", 2, 2), "weight_decay"), ((1e-3, 2.5, 2), "n_samples is 2.5")]
+)
+def test_weight_decay_refuses_what_is_not_a_number(arguments, word):
+    with pytest.raises(InvalidInputError, match=word):
+        alpha_from_weight_decay(*arguments)

@@ -70,7 +70,8 @@ class Solution:
         if found.verdict != "undecided" or self.certificate.tol <= VERDICT_TOL:
             return found
         network, dual, _, _ = _fit(self.problem, VERDICT_TOL, None, None, None)
-        return OptimalSet.of_fit(self.problem, network, None if _smooth(self.problem) else dual())
+        hint = None if _residuals_suffice(self.problem) else dual()
+        return OptimalSet.of_fit(self.problem, network, hint)
 
 
 def solve(
@@ -137,7 +138,8 @@ def solve(
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit)
     network, find_dual, n_iter, stopped = _fit(problem, tol, max_iter, time_limit, callback)
-    dual = None if _smooth(problem) else find_dual()
+    # For the squared loss the solver's dual variable is not asked for unless it is needed.
+    dual = None if _residuals_suffice(problem) else find_dual()
     certificate = verify(problem, network, dual=dual, tol=tol, limit_reached=stopped)
     if certificate.status is not Status.CERTIFIED and dual is None:
         dual = find_dual()
@@ -203,14 +205,12 @@ def _fit(
         return interpolate(problem.X, problem.Y).network(), lambda: None, 0, False
     from mtrelu.solvers.spline import fit_spline
 
-    fit = fit_spline(
-        problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback
-    )
+    fit = fit_spline(problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback)
     return fit.network, fit.dual, fit.n_iter, fit.stopped
 
 
-def _smooth(problem: Problem) -> bool:
-    """Whether a network's residuals are a dual variable as good as the solver's, most often."""
+def _residuals_suffice(problem: Problem) -> bool:
+    """Whether a network's residuals are nearly always as good a dual variable as the solver's."""
     return isinstance(problem.loss, SquaredLoss)
 
 

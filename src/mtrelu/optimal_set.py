@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from functools import cached_property
 from typing import Any
 
@@ -368,13 +369,25 @@ class OptimalSet:
         -------
         list of ReLUNetwork
 
+        Raises
+        ------
+        InvalidInputError
+            ``n`` that is not a whole number, or something that cannot seed a generator.
+
         Examples
         --------
         >>> optima = OptimalSet.of_interpolation([0, 1, 2, 3], [0, 0, 1, 3])
         >>> [bool(np.allclose(f([0, 1, 2, 3]).ravel(), [0, 0, 1, 3])) for f in optima.sample(2, 0)]
         [True, True]
         """
-        rng = np.random.default_rng(random_state)
+        if not isinstance(n, Integral) or n < 0:
+            raise InvalidInputError(f"n is {n!r}; pass how many samples, a whole number >= 0.")
+        try:
+            rng = np.random.default_rng(random_state)
+        except (TypeError, ValueError):
+            raise InvalidInputError(
+                f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
+            ) from None
         if self.curve.x.size == 1:
             shape = (n, self.curve.Y.shape[1])
             return [self._sloped(slope) for slope in rng.standard_normal(shape)]

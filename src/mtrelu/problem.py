@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -383,14 +384,15 @@ def alpha_from_weight_decay(
     >>> alpha_from_weight_decay(1e-3, n_samples=8, n_tasks=101)
     0.404
     """
-    if not (np.isfinite(weight_decay) and weight_decay >= 0):
+    number = isinstance(weight_decay, Real) and not isinstance(weight_decay, bool)
+    if not (number and np.isfinite(weight_decay) and weight_decay >= 0):
         raise InvalidInputError(
-            f"weight_decay is {weight_decay}, but a penalty must be finite and >= 0; "
+            f"weight_decay is {weight_decay!r}, but a penalty must be finite and >= 0; "
             "pass the weight_decay of the optimiser."
         )
     for name, size in (("n_samples", n_samples), ("n_tasks", n_tasks)):
-        if size < 1:
-            raise InvalidInputError(f"{name} is {size}, but it must be at least 1.")
+        if not isinstance(size, Integral) or size < 1:
+            raise InvalidInputError(f"{name} is {size!r}, but it must be a whole number >= 1.")
     if reduction not in ("mean", "sum"):
         raise InvalidInputError(
             f'reduction is {reduction!r}, but it must be "mean" or "sum", as in torch.nn.MSELoss.'

@@ -20,8 +20,6 @@ from mtrelu.solvers.interpolation import RTOL
 from mtrelu.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
-# Losses that depend on y − z only; their gap can be summed without cancellation.
-_TRANSLATION_INVARIANT = ("squared", "huber")
 # Tasks that are multiples of one up to this much of the labels count as such.
 _ROUNDING = 1e-13
 
@@ -188,7 +186,7 @@ def _gap(
     """
     weights = problem.sample_weight[:, np.newaxis]
     y, z = problem.Y, predictions
-    if problem.loss.name in _TRANSLATION_INVARIANT:
+    if problem.loss.of_residual:  # then the gap can be summed without cancellation
         y, z = y - z, np.zeros_like(z)
     value = weights * problem.loss.value(y, z)
     conjugate = weights * problem.loss.conjugate(y, -P / weights)

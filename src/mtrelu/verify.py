@@ -420,7 +420,7 @@ def _ascending(problem: Problem, dual: FloatArray | None) -> tuple[Problem, Floa
     return ordered, None if dual is None else rows(np.asarray(dual))
 
 
-def refuse_uncertifiable(problem: Problem, tol: float) -> None:
+def refuse_uncertifiable(problem: Problem, tol: object) -> None:
     """Raise `InvalidInputError` for a problem or a tolerance no certificate can be given for.
 
     Examples
@@ -443,7 +443,7 @@ def refuse_uncertifiable(problem: Problem, tol: float) -> None:
             f'skip is "{problem.skip}", but certificates are available only for an affine skip '
             'connection so far; pass skip="affine".'
         )
-    if not (isinstance(tol, Real) and math.isfinite(tol) and tol > 0):
+    if not (isinstance(tol, Real) and math.isfinite(tol) and float(tol) > 0):
         raise InvalidInputError(
             f"tol is {tol!r}, but a relative gap is compared with it; "
             "pass a number > 0 such as 1e-6."
@@ -463,7 +463,7 @@ def _refuse_misfits(problem: Problem, network: ReLUNetwork, dual: FloatArray | N
         or not bool(np.all(np.isfinite(dual)))
     ):
         raise InvalidInputError(
-            f"dual has shape {np.shape(dual)} or entries that are not finite numbers, but a guess of "
-            f"the dual variable needs shape {problem.Y.shape} and finite entries; leave it out if "
-            "in doubt."
+            f"dual has shape {np.shape(dual)} or entries that are not finite numbers, but a "
+            f"guess of the dual variable needs shape {problem.Y.shape} and finite entries; leave "
+            "it out if in doubt."
         )

@@ -130,14 +130,12 @@ def test_invariances_of_the_squared_loss(seed, scale, height, shift):
     np.testing.assert_allclose(permuted.network(x), fitted, atol=1e-4)
 
     # f(x) = height * g((x - shift) / scale) costs height / scale for each unit of slope change.
-    scaled = solved(
-        scale * (x + shift), height * Y, 0.5 * height * scale, sample_weight=weights
-    )
+    scaled = solved(scale * (x + shift), height * Y, 0.5 * height * scale, sample_weight=weights)
     assert scaled.certificate.primal == pytest.approx(height**2 * value, rel=1e-9)
     np.testing.assert_allclose(scaled.network(scale * (x + shift)) / height, fitted, atol=1e-4)
 
     # An affine function added to the labels is free.
-    line = np.outer(x, [1.0, -2.0, 0.5]) + [3.0, 0.0, -1.0]
+    line = np.outer(x, [1.0, -2.0, 0.5]) + np.array([3.0, 0.0, -1.0])
     tilted = solved(x, Y + line, 0.5, sample_weight=weights)
     assert tilted.certificate.primal == pytest.approx(value, rel=1e-9)
     np.testing.assert_allclose(tilted.network(x) - line, fitted, atol=1e-4)
@@ -260,7 +258,8 @@ def test_more_tasks_than_samples_equals_the_uncompressed_problem():
     rng = np.random.default_rng(8)
     x, Y = np.cumsum(rng.uniform(0.5, 1.5, 9)), rng.standard_normal((9, 30))
     wide = solved(x, Y, 1.5)
-    # As many samples as tasks, the added ones with next to no weight: no compression.
+    # Samples that lie on the network's own continuation change nothing, but with more samples than
+    # tasks there is no compression.
     far = x[-1] + np.arange(1, 31)
     line = wide.network(far)
     long = mtrelu.solve(np.r_[x, far], np.r_[Y, line], 1.5, tol=1e-10)

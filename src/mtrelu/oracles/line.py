@@ -130,9 +130,9 @@ def _subtract_weighted_line(
             if half > 0:
                 met &= np.abs(tilt) <= tolerance * sizes * half
             if step == passes:  # zero is a dual variable, what violates the constraints is not
-                for t in np.flatnonzero(~met):
-                    P[:, first + t] = 0.0
-                    P_low[:, first + t] = 0.0
+                for failed in np.flatnonzero(~met):
+                    P[:, first + failed] = 0.0
+                    P_low[:, first + failed] = 0.0
                 break
             if np.all(met):
                 break

@@ -12,11 +12,14 @@ and corrector).  Each Newton step solves
 
     G dC + D^T du = r_1,      D dC - (e_k + (e_k / s_k) u_k u_k^T) du = r_2,
 
-which is one scalar banded system for all tasks plus one rank-one coupling a knot.  Eliminating
-``du`` leaves a block-pentadiagonal matrix of ``T x T`` blocks, O(K T^3); eliminating the banded
-part leaves the ``K x K`` matrix of the couplings, O(K^3 + K^2 T), or, where the couplings are local
-(small alpha), a few conjugate gradient steps of O(K T).  The cheapest one is used.
+which is one scalar banded system for all tasks plus one rank-one coupling a knot.  Eliminating in
+``T x T`` blocks (`_spline_algebra`) costs O(K T^3); eliminating the banded part leaves the
+``K x K`` matrix of the couplings, O(K^3 + K^2 T), or, where the couplings are local (small alpha),
+a few conjugate gradient steps of O(K T).  The cheapest one is used.
 """
+
+# Compiled functions have no annotations: numba infers the types.
+# mypy: allow-untyped-defs
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ Node ``j`` is the data point ``nodes[j]``; the first and the last point are alwa
 row lies in one segment between two nodes and touches two hat functions.
 """
 
+# Compiled functions have no annotations: numba infers the types.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
@@ -248,19 +251,18 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
         penalty += np.sqrt(np.sum(bend[k] ** 2))
     # The dual variable P = w (Y - H S) obeys H^T P = D^T u to rounding, S = C + G^-1 r_1: what the
     # Newton steps left of r_1 is nothing beside the labels, but can be much beside alpha.
-    shift = np.empty(C.shape)
+    left = np.empty(C.shape)
     adjoint = np.zeros(C.shape)
     subtract_adjoint(rows, -u, adjoint)
     for j in range(C.shape[0]):
         for t in range(n_tasks):
-            total = diagonal[j] * C[j, t]
+            value = diagonal[j] * C[j, t]
             if j > 0:
-                total += off[j - 1] * C[j - 1, t]
+                value += off[j - 1] * C[j - 1, t]
             if j + 1 < C.shape[0]:
-                total += off[j] * C[j + 1, t]
-            shift[j, t] = right[j, t] - total - adjoint[j, t]
-    left = shift.copy()
-    shift = least_squares(diagonal, off, shift)
+                value += off[j] * C[j + 1, t]
+            left[j, t] = right[j, t] - value - adjoint[j, t]
+    shift = least_squares(diagonal, off, left)
     S = C + shift
     inner, square = scan_residual(x, weight, Y, nodes, S, norms)
     misfit = square

@@ -12,6 +12,9 @@ solved by Newton's method: each quadratic model is such a problem, and a line se
 objective makes it converge from anywhere.
 """
 
+# Compiled functions have no annotations: numba infers the types.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 from dataclasses import dataclass

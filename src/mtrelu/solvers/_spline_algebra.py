@@ -13,6 +13,9 @@ tasks.  Two eliminations in T x T blocks, both O(K T^3):
   times the work, but ``G`` keeps its digits where ``E`` is next to nothing or knots are close.
 """
 
+# Compiled functions have no annotations: numba infers the types.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
