@@ -27,7 +27,9 @@ def draw(axes: plt.Axes, labels: np.ndarray, title: str) -> None:
         axes.plot(grid, network(grid)[:, 0], color="#5b6ee1", lw=1)
     axes.plot(x, labels[:, 0], "o", color="#c1292e", ms=6, zorder=3)
     width = float((high - low).max())
-    axes.set_title(f"{title}\n{optima.verdict}; two optima differ by up to {width:.2f}", fontsize=10)
+    axes.set_title(
+        f"{title}\n{optima.verdict}; two optima differ by up to {width:.2f}", fontsize=10
+    )
     axes.set_xlabel("x")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np

@@ -269,12 +269,13 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     for j in range(C.shape[0]):
         for t in range(n_tasks):
             misfit += shift[j, t] * (2.0 * adjoint[j, t] + left[j, t])
-    # The dual value at t P is t <P, Y> - t^2 |P|^2 / 2, feasible while t max ||U_i|| <= alpha.
+    # The dual value at s P is s <P, Y> - s^2 |P|^2 / 2, feasible while s max ||U_i|| <= alpha.
     largest = np.max(norms)
-    t = 1.0 if largest <= scale else scale / largest
-    if inner < t * square:
-        t = inner / square
-    return C, S, u, e, 0.5 * misfit + penalty, t * inner - 0.5 * t * t * square
+    shrink = 1.0 if largest <= scale else scale / largest
+    if inner < shrink * square:
+        shrink = inner / square
+    dual = shrink * inner - 0.5 * shrink * shrink * square
+    return C, S, u, e, 0.5 * misfit + penalty, dual
 
 
 @compiled

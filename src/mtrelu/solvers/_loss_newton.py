@@ -207,7 +207,7 @@ def quadratic_interior_point(
     d = np.empty((n_knots, n_tasks))
     dd, du, dC = np.empty_like(d), np.empty_like(d), np.empty((m, n_tasks))
     de = np.empty(n_knots)
-    blocks = [np.empty((m, n_tasks, n_tasks)) for _ in range(3)]
+    A0, A1, A2 = (np.empty((m, n_tasks, n_tasks)) for _ in range(3))
     saddle = np.empty((0, 4, n_tasks, n_tasks))
     in_order = False
     lo, hi = np.broadcast_arrays(*loss.dual_bounds(y))
@@ -255,8 +255,8 @@ def quadratic_interior_point(
         if not (products > 0.0 and np.isfinite(gap + infeasible)):
             break
         if not in_order:
-            block_assemble(diagonal, off, rows, u, e, s, *blocks)
-            in_order = not block_factor(*blocks)
+            block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2)
+            in_order = not block_factor(A0, A1, A2)
         if in_order:
             if not len(saddle):
                 saddle = np.empty((2 * m - 2, 4, n_tasks, n_tasks))
@@ -289,7 +289,7 @@ def quadratic_interior_point(
             if in_order:
                 saddle_block_step(saddle, u, e, s, right, r2, centre, dC, du, de)
             else:
-                block_step(*blocks, rows, u, e, s, right, r2, centre, dC, du, de)
+                block_step(A0, A1, A2, rows, u, e, s, right, r2, centre, dC, du, de)
                 rounding = step_misfit(diagonal, off, rows, right, dC, du)
                 if not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
                     break
