@@ -134,3 +134,11 @@ def test_a_fit_is_solved_again_when_uniqueness_needs_more_digits():
     x, labels = np.arange(30.0), rng.standard_normal((30, 3)).cumsum(axis=0)
     optimal = mtrelu.solve(x, labels, 1.0, tol=1e-3).optimal_set()
     assert optimal.verdict.value == "unique"
+
+
+@pytest.mark.parametrize("alpha", [0, 0.1])
+@pytest.mark.parametrize(("x_scale", "y_scale", "name"), [(1e307, 1, "X"), (1, 1e200, "Y")])
+def test_numbers_too_large_to_square_are_refused_by_name(alpha, x_scale, y_scale, name):
+    x, y = np.arange(5.0) * x_scale, np.array([0.0, 1.0, 0.0, 2.0, 1.0]) * y_scale
+    with pytest.raises(mtrelu.InvalidInputError, match=f"{name} has values up to"):
+        mtrelu.solve(x, y, alpha)

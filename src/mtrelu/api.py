@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mtrelu.certificate import Certificate
 from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
@@ -13,7 +15,7 @@ from mtrelu.optimal_set import OptimalSet
 from mtrelu.problem import Problem
 from mtrelu.solvers.progress import Progress
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
 from mtrelu.verify import refuse_uncertifiable, verify
 
 METHODS = ("auto", "interpolation", "spline")
@@ -134,7 +136,7 @@ def solve(
     >>> solution.network.knots(), solution.status.name
     (array([2.]), 'CERTIFIED')
     """
-    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    problem = _one_input_problem(X, Y, alpha, loss, skip, sample_weight)
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit)
     network, find_dual, n_iter, stopped = _fit(problem, tol, max_iter, time_limit, callback)
@@ -187,8 +189,29 @@ def certify(
     >>> certificate.status.name, bool(certificate.relative_gap > 0.5)
     ('NOT_OPTIMAL', True)
     """
-    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    problem = _one_input_problem(X, Y, alpha, loss, skip, sample_weight)
     return verify(problem, network, tol=tol)
+
+
+def _one_input_problem(
+    X: Any, Y: Any, alpha: float, loss: str | Loss, skip: str, sample_weight: Any
+) -> Problem:
+    """Return the checked problem, refusing several inputs and numbers too large to work with."""
+    inputs = as_inputs(X)
+    if inputs.shape[1] != 1:
+        raise InvalidInputError(
+            f"X has {inputs.shape[1]} columns, but only one input is supported so far; pass one "
+            "column."
+        )
+    problem = Problem.make(inputs, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    for name, values in (("X", problem.X), ("Y", problem.Y)):
+        largest = max(float(values.max()), -float(values.min()))
+        if largest > np.sqrt(np.finfo(np.float64).max / values.size):
+            raise InvalidInputError(
+                f"{name} has values up to {largest:.3g}, whose squares float64 cannot add up; "
+                f"divide {name} by a constant."
+            )
+    return problem
 
 
 def _fit(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -380,7 +379,7 @@ class OptimalSet:
         >>> [bool(np.allclose(f([0, 1, 2, 3]).ravel(), [0, 0, 1, 3])) for f in optima.sample(2, 0)]
         [True, True]
         """
-        if not isinstance(n, Integral) or n < 0:
+        if not isinstance(n, int | np.integer) or n < 0:
             raise InvalidInputError(f"n is {n!r}; pass how many samples, a whole number >= 0.")
         try:
             rng = np.random.default_rng(random_state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -384,14 +383,14 @@ def alpha_from_weight_decay(
     >>> alpha_from_weight_decay(1e-3, n_samples=8, n_tasks=101)
     0.404
     """
-    number = isinstance(weight_decay, Real) and not isinstance(weight_decay, bool)
+    number = isinstance(weight_decay, int | float | np.number)
     if not (number and np.isfinite(weight_decay) and weight_decay >= 0):
         raise InvalidInputError(
             f"weight_decay is {weight_decay!r}, but a penalty must be finite and >= 0; "
             "pass the weight_decay of the optimiser."
         )
     for name, size in (("n_samples", n_samples), ("n_tasks", n_tasks)):
-        if not isinstance(size, Integral) or size < 1:
+        if not isinstance(size, int | np.integer) or size < 1:
             raise InvalidInputError(f"{name} is {size!r}, but it must be a whole number >= 1.")
     if reduction not in ("mean", "sum"):
         raise InvalidInputError(

@@ -400,3 +400,25 @@ def test_nothing_is_certified_wrongly():
         assert certificate.primal >= expected - slack
         compared += 1
     assert compared >= 250
+
+
+def test_block_coordinate_descent_on_hinges_finds_the_same_optimum():
+    # skglm knows nothing of splines: it gets one column a hinge, projected off lines.
+    from skglm.estimators import MultiTaskLasso
+
+    rng = np.random.default_rng(4)
+    x = np.sort(rng.uniform(0.0, 10.0, 20))
+    Y = rng.standard_normal((20, 3)).cumsum(axis=0)
+    alpha = 0.1 * mtrelu.alpha_max(x, Y)
+    lines = np.linalg.qr(np.column_stack([np.ones(20), x]))[0]
+    hinges = np.maximum(x[:, np.newaxis] - x[1:-1], 0.0)
+    hinges, labels = (matrix - lines @ (lines.T @ matrix) for matrix in (hinges, Y))
+    peer = MultiTaskLasso(alpha / 20, fit_intercept=False, tol=1e-9, max_iter=500).fit(
+        hinges, labels
+    )
+    changes = peer.coef_.T
+    misfit = labels - hinges @ changes
+    objective = 0.5 * np.sum(misfit**2) + alpha * np.linalg.norm(changes, axis=1).sum()
+    ours = mtrelu.solve(x, Y, alpha, tol=1e-9).certificate.primal
+    assert ours <= objective * (1 + 1e-12)
+    assert objective == pytest.approx(ours, rel=1e-6)
