@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mtrelu.api import solve
 
+from mtrelu.api import solve
 from mtrelu.losses import Loss
 from mtrelu.problem import Problem, alpha_max
 from mtrelu.validation import InvalidInputError

@@ -222,28 +222,29 @@ def first_nodes(x, weight, Y, scale):
 
 
 @compiled
-def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
+def fit_on_nodes(x, weight, Y, scale, nodes, tol, C, u, e, warm, norms):
     """Solve with knots at the inner ``nodes`` only, then measure the result on all points.
 
-    ``scale`` is alpha and ``tol`` bounds the absolute gap of the restricted problem.  Fills
-    ``norms`` with the dual norms and returns the node values, those of the dual variable, the
-    multipliers ``u``, the group weights ``e``, and primal and dual value on all points.
+    ``scale`` is alpha and ``tol`` bounds the absolute gap of the restricted problem.  Fills the
+    node values ``C``, the multipliers ``u``, the group weights ``e`` and the dual norms ``norms``;
+    ``warm`` says that the first three hold a point near the central path to start from.  Returns
+    the node values of the dual variable, and primal and dual value on all points.
     """
     n_tasks = Y.shape[1]
     diagonal, off, right = hat_moments(x, weight, Y, nodes)
     rows = second_difference_rows(x[nodes], scale)
     n_knots = rows.shape[0]
-    C = least_squares(diagonal, off, right)
-    u = np.zeros((n_knots, n_tasks))
-    e = np.empty(n_knots)
     bend = np.empty((n_knots, n_tasks))
-    differences(rows, C, bend)
-    mean = 0.0
-    for k in range(n_knots):
-        e[k] = np.sqrt(np.sum(bend[k] ** 2))
-        mean += e[k] / n_knots
-    for k in range(n_knots):
-        e[k] = max(e[k], 0.1 * mean)
+    if not warm:
+        C[:] = least_squares(diagonal, off, right)
+        u[:] = 0.0
+        differences(rows, C, bend)
+        mean = 0.0
+        for k in range(n_knots):
+            e[k] = np.sqrt(np.sum(bend[k] ** 2))
+            mean += e[k] / n_knots
+        for k in range(n_knots):
+            e[k] = max(e[k], 0.1 * mean)
     group_interior_point(diagonal, off, right, rows, C, u, e, tol, MAX_NEWTON)
     differences(rows, C, bend)
     penalty = 0.0
@@ -275,7 +276,7 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, norms):
     if inner < shrink * square:
         shrink = inner / square
     dual = shrink * inner - 0.5 * shrink * shrink * square
-    return C, S, u, e, 0.5 * misfit + penalty, dual
+    return S, 0.5 * misfit + penalty, dual
 
 
 @compiled

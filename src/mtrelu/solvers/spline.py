@@ -165,7 +165,7 @@ class _Data(Protocol):
     objective: float  # without any neuron; a scale for the first tolerance
 
     def first_nodes(self) -> Nodes: ...
-    def fit(self, nodes: Nodes, tol: float) -> _NodeFit: ...
+    def fit(self, nodes: Nodes, tol: float, start: _NodeFit | None) -> _NodeFit: ...
     def values(self, fit: _NodeFit) -> FloatArray: ...
     def dual_rows(self, fit: _NodeFit) -> FloatArray: ...
 
@@ -199,11 +199,20 @@ class _SquaredData:
         )
         return nodes
 
-    def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
+    def fit(self, nodes: Nodes, tol: float, start: _NodeFit | None) -> _NodeFit:
         norms = np.empty(len(self.x))
-        C, S, u, e, primal, dual = _hat_basis.fit_on_nodes(
-            self._position, self._weight, self._labels, self.penalty, nodes, tol, norms
-        )
+        n_tasks = self._labels.shape[1]
+        if start is None:
+            C = np.empty((len(nodes), n_tasks))
+            u, e = np.empty((len(nodes) - 2, n_tasks)), np.empty(len(nodes) - 2)
+        else:
+            # Idle knots left out of a point near the central path leave one.
+            kept = np.searchsorted(start.nodes, nodes)
+            C, u, e = start.C[kept], start.u[kept[1:-1] - 1], start.e[kept[1:-1] - 1]
+        S, primal, dual = _hat_basis.fit_on_nodes(
+            self._position, self._weight, self._labels, self.penalty, nodes, tol,
+            C, u, e, start is not None, norms,
+        )  # fmt: skip
         return _NodeFit(nodes, C, u, e, primal, dual, norms, S)
 
     def values(self, fit: _NodeFit) -> FloatArray:
@@ -268,7 +277,7 @@ class _AnyLossData:
         )
         return nodes
 
-    def fit(self, nodes: Nodes, tol: float) -> _NodeFit:
+    def fit(self, nodes: Nodes, tol: float, start: _NodeFit | None) -> _NodeFit:
         at = self._position[nodes]
         segment, up = locate(self._position[self._group], at)
         rows = _hat_basis.second_difference_rows(at, self.penalty)
@@ -317,9 +326,12 @@ def _working_set(
         final = pruning or len(nodes) in (2, n)
         nodes = _hat_basis.thinned(data.x, nodes, CLOSEST)
         accuracy = 0.1 * tol if final else max(0.1 * tol, 0.02 * gap)
+        if pruning:
+            accuracy *= 0.1  # so that a warm start takes a step
         if len(nodes) == 2:
             accuracy = min(accuracy, LINE_ACCURACY)
-        fit = data.fit(nodes, objective * accuracy)
+        again = best is not None and np.array_equal(nodes, best.nodes)
+        fit = data.fit(nodes, objective * accuracy, best if pruning or again else None)
         objective = min(objective, fit.primal)
         gap = min(fit.gap, 1.0)
         report(iteration, fit)
