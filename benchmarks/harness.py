@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+import mtrelu
+
 PACKAGES = (
     "mtrelu",
     "numpy",
@@ -94,6 +96,16 @@ def random_walks(n_samples: int, n_tasks: int, seed: int = 1) -> tuple[np.ndarra
     rng = np.random.default_rng(seed)
     x = np.cumsum(rng.uniform(0.5, 1.5, n_samples))
     return x, rng.standard_normal((n_samples, n_tasks)).cumsum(axis=0)
+
+
+def proved_gaps(solution: mtrelu.Solution) -> tuple[float, float]:
+    """Relative gap by the certificate of `solve`, which knows the solver's dual, and by `certify`.
+
+    The second judges the network as it would be judged after loading it from a file.
+    """
+    given = solution.problem
+    alone = mtrelu.certify(solution.network, given.X, given.Y, given.alpha, loss=given.loss)
+    return solution.certificate.relative_gap, alone.relative_gap
 
 
 def in_time_units(seconds: float) -> str:

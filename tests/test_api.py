@@ -142,3 +142,16 @@ def test_numbers_too_large_to_square_are_refused_by_name(alpha, x_scale, y_scale
     x, y = np.arange(5.0) * x_scale, np.array([0.0, 1.0, 0.0, 2.0, 1.0]) * y_scale
     with pytest.raises(mtrelu.InvalidInputError, match=f"{name} has values up to"):
         mtrelu.solve(x, y, alpha)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.01, 1e-4, 1e-6])
+@pytest.mark.parametrize(("n", "n_tasks"), [(200, 5), (400, 30)])
+def test_the_network_alone_proves_what_solve_certified(n, n_tasks, fraction):
+    # As after saving and loading: no hint of the solver's dual variable.
+    rng = np.random.default_rng(1)
+    x = np.cumsum(rng.uniform(0.5, 1.5, n))
+    Y = rng.standard_normal((n, n_tasks)).cumsum(axis=0)
+    alpha = fraction * mtrelu.alpha_max(x, Y)
+    solution = mtrelu.solve(x, Y, alpha)
+    assert solution.status is mtrelu.Status.CERTIFIED
+    assert mtrelu.certify(solution.network, x, Y, alpha).relative_gap <= 1e-6

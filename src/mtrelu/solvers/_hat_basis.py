@@ -227,7 +227,7 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, C, u, e, warm, norms):
 
     ``scale`` is alpha and ``tol`` bounds the absolute gap of the restricted problem.  Fills the
     node values ``C``, the multipliers ``u``, the group weights ``e`` and the dual norms ``norms``;
-    ``warm`` says that the first three hold a point near the central path to start from.  Returns
+    ``warm`` says that ``u`` and ``e`` hold a point near the central path to start from.  Returns
     the node values of the dual variable, and primal and dual value on all points.
     """
     n_tasks = Y.shape[1]
@@ -235,7 +235,12 @@ def fit_on_nodes(x, weight, Y, scale, nodes, tol, C, u, e, warm, norms):
     rows = second_difference_rows(x[nodes], scale)
     n_knots = rows.shape[0]
     bend = np.empty((n_knots, n_tasks))
-    if not warm:
+    if warm:
+        # Stationarity exactly: the bends of the knots that were left out are gone.
+        C[:] = right
+        subtract_adjoint(rows, u, C)
+        C[:] = least_squares(diagonal, off, C)
+    else:
         C[:] = least_squares(diagonal, off, right)
         u[:] = 0.0
         differences(rows, C, bend)

@@ -202,13 +202,13 @@ class _SquaredData:
     def fit(self, nodes: Nodes, tol: float, start: _NodeFit | None) -> _NodeFit:
         norms = np.empty(len(self.x))
         n_tasks = self._labels.shape[1]
+        C = np.empty((len(nodes), n_tasks))
         if start is None:
-            C = np.empty((len(nodes), n_tasks))
             u, e = np.empty((len(nodes) - 2, n_tasks)), np.empty(len(nodes) - 2)
         else:
             # Idle knots left out of a point near the central path leave one.
             kept = np.searchsorted(start.nodes, nodes)
-            C, u, e = start.C[kept], start.u[kept[1:-1] - 1], start.e[kept[1:-1] - 1]
+            u, e = start.u[kept[1:-1] - 1], start.e[kept[1:-1] - 1]
         S, primal, dual = _hat_basis.fit_on_nodes(
             self._position, self._weight, self._labels, self.penalty, nodes, tol,
             C, u, e, start is not None, norms,
