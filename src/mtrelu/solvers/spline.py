@@ -203,7 +203,9 @@ class _SquaredData:
         norms = np.empty(len(self.x))
         n_tasks = self._labels.shape[1]
         C = np.empty((len(nodes), n_tasks))
-        if start is None:
+        if start is None or self._labels is not self._all_labels:
+            # (Compressed tasks come back through e alone, which a warm start leaves less exact.)
+            start = None
             u, e = np.empty((len(nodes) - 2, n_tasks)), np.empty(len(nodes) - 2)
         else:
             # Idle knots left out of a point near the central path leave one.
