@@ -20,7 +20,7 @@ _SUSPICIOUS_LOGIT = 15.0
 
 def fit_affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return slopes A (T, d), constants c (T,) and dual variable P (N, T); see `Problem`."""
-    basis, to_coefficients = _skip_basis(problem)
+    basis, to_coefficients = skip_basis(problem)
     if basis.shape[1] == 0:
         predictions = np.zeros_like(problem.Y)
         theta = np.zeros((0, problem.n_tasks))
@@ -35,7 +35,7 @@ def fit_affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     return np.ascontiguousarray(coefficients[1:].T), coefficients[0], P
 
 
-def _skip_basis(problem: Problem) -> tuple[FloatArray, FloatArray]:
+def skip_basis(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return a basis (N, q) of the skip functions on the data, and its coefficients (1 + d, q).
 
     The basis is orthonormal with respect to the sample weights. Row 0 of the coefficients is the

@@ -1,0 +1,256 @@
+"""Newton's method for output weights and positions of the neurons together.
+
+Inside a face the features of a neuron are linear in its weights, φ_k = A_k u_k. With
+y_k = √η_k u_k, of any length, the eliminated objective of `mtrelu.solvers.master` becomes
+
+    h(y) = tr(Yᵀ C⁻¹ Y) + Σ_k ‖y_k‖²,     C = αI + Σ_k A_k y_k y_kᵀ A_kᵀ,
+
+which is smooth, without constraints but for the face, and has as many unknowns as the neurons
+have freedom, for any number of tasks. Half its gradient is (I − M_k) y_k, where M_k = A_kᵀRRᵀA_k
+is the quadratic form of the dual function on the face divided by α²: stationary neurons are
+eigenvectors of M_k with eigenvalue one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from mtrelu.solvers.faces import Face
+from mtrelu.validation import FloatArray
+
+_MAX_STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """Neurons after sliding.
+
+    Attributes
+    ----------
+    faces : list of Face
+        Of the K neurons that remain.
+    w : ndarray of shape (K, q)
+        Unit weights.
+    b : ndarray of shape (K,)
+        Biases.
+    V : ndarray of shape (K, r)
+        Output weights.
+    residual : ndarray of shape (N, r)
+        Y − Φ V.
+    """
+
+    faces: list[Face]
+    w: FloatArray
+    b: FloatArray
+    V: FloatArray
+    residual: FloatArray
+
+
+class _Point:
+    """The eliminated objective at one y, and what its derivatives need."""
+
+    def __init__(self, A: FloatArray, owner: np.ndarray, Y: FloatArray, alpha: float, y: FloatArray):
+        n_neurons = int(owner[-1]) + 1
+        weighted = A * y
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        self.Psi = np.add.reduceat(weighted, starts, axis=1)
+        inner = self.Psi.T @ self.Psi
+        inner.flat[:: n_neurons + 1] += alpha
+        self.factor = cho_factor(inner, lower=True, check_finite=False)
+        self.Z = cho_solve(self.factor, self.Psi.T @ Y, check_finite=False)
+        self.residual = Y - self.Psi @ self.Z
+        # 2 F / α for the balanced output weights Z, which are optimal for this y
+        self.value = float(np.sum(self.residual**2)) / alpha + float(np.sum(self.Z**2) + y @ y)
+
+
+def slide(
+    Z: FloatArray,
+    faces: list[Face],
+    w: FloatArray,
+    eta: FloatArray,
+    Y: FloatArray,
+    alpha: float,
+    project: FloatArray,
+    root_weights: FloatArray,
+    *,
+    tol: float,
+) -> Slide:
+    """Move neurons within their faces until the objective is stationary.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (N, q)
+        Inputs, of size one.
+    faces : list of Face
+        One a neuron.
+    w : ndarray of shape (K, q)
+        Unit weights, each in the flat of its face.
+    eta : ndarray of shape (K,)
+        Norms of the output weights, positive.
+    Y : ndarray of shape (N, r)
+        Labels, weighted and projected off the skip connection.
+    alpha : float
+        Penalty, > 0.
+    project : ndarray of shape (N, p)
+        Orthonormal basis of the weighted skip functions.
+    root_weights : ndarray of shape (N,)
+        Square roots of the sample weights.
+    tol : float
+        Norm of the gradient, relative to the norm of y, at which to stop.
+
+    Returns
+    -------
+    Slide
+        Neurons that reach the border of their face are pinned there; neurons that vanish are left
+        out. The objective is never larger than at the start.
+    """
+    faces = list(faces)
+    parts = [face.basis.T @ (np.sqrt(e) * u) for face, u, e in zip(faces, w, eta, strict=True)]
+    damping = 1e-6
+    A, owner = _stack(Z, faces, project, root_weights)
+    y = np.concatenate(parts)
+    point = _Point(A, owner, Y, alpha, y)
+    for _ in range(_MAX_STEPS):
+        gradient, hessian = _derivatives(A, owner, alpha, y, point)
+        if np.linalg.norm(gradient) <= tol * np.linalg.norm(y):
+            break
+        moved = False
+        while damping < 1e12 and not moved:
+            step = _solve(hessian, gradient, damping)
+            if step is not None:
+                shares, samples = _to_borders(Z, faces, owner, y, -step)
+                for share in (shares[owner], np.full(owner.size, shares.min())):
+                    y_new = y - share * step
+                    new = _Point(A, owner, Y, alpha, y_new)
+                    if _improves(A, owner, alpha, point, new, y_new, gradient, share * step):
+                        moved = True
+                        break
+            if not moved:
+                damping = max(10 * damping, 1e-8)
+        if not moved:
+            break
+        damping = max(0.1 * damping, 1e-14)
+        y, point = y_new, new
+        reached = np.flatnonzero(shares <= share[np.searchsorted(owner, np.arange(len(faces)))])
+        reached = reached[shares[reached] < 1.0]
+        if reached.size:
+            parts = [y[owner == k] for k in range(len(faces))]
+            for k in reached:
+                u = faces[k].basis @ parts[k]
+                length = float(np.linalg.norm(u))
+                if length > 0.0:
+                    faces[k] = faces[k].pin(Z, int(samples[k]), u / length)
+                    parts[k] = faces[k].basis.T @ u
+            faces, parts = _alive(faces, parts)
+            A, owner = _stack(Z, faces, project, root_weights)
+            y = np.concatenate(parts)
+            point = _Point(A, owner, Y, alpha, y)
+
+    faces, parts = _alive(faces, [y[owner == k] for k in range(len(faces))])
+    A, owner = _stack(Z, faces, project, root_weights)
+    point = _Point(A, owner, Y, alpha, np.concatenate(parts))
+    lengths = np.array([float(np.linalg.norm(part)) for part in parts])
+    w = np.array([f.basis @ part / n for f, part, n in zip(faces, parts, lengths, strict=True)])
+    b = -np.einsum("kq,kq->k", w, np.array([face.anchor for face in faces]))
+    return Slide(faces, w, b, lengths[:, np.newaxis] * point.Z, point.residual)
+
+
+def _alive(
+    faces: list[Face], parts: list[FloatArray]
+) -> tuple[list[Face], list[FloatArray]]:
+    """Leave out the neurons that have vanished."""
+    strengths = [float(part @ part) for part in parts]
+    kept = [k for k, size in enumerate(strengths) if size > 1e-12 * max(strengths)]
+    return [faces[k] for k in kept], [parts[k] for k in kept]
+
+
+def _improves(
+    A: FloatArray,
+    owner: np.ndarray,
+    alpha: float,
+    old: _Point,
+    new: _Point,
+    y: FloatArray,
+    gradient: FloatArray,
+    step: FloatArray,
+) -> bool:
+    """Whether a step is worth taking."""
+    if old.value - new.value >= 1e-4 * float(gradient @ step) > 0:
+        return True
+    if abs(old.value - new.value) > 1e-13 * old.value:
+        return False
+    # Near the optimum values differ by rounding only: then judge by the gradient.
+    fresh, _ = _derivatives(A, owner, alpha, y, new, hessian=False)
+    return bool(np.linalg.norm(fresh) < 0.7 * np.linalg.norm(gradient))
+
+
+def _stack(
+    Z: FloatArray, faces: list[Face], project: FloatArray, root_weights: FloatArray
+) -> tuple[FloatArray, np.ndarray]:
+    """All A_k side by side, weighted and projected, and the neuron of each column."""
+    A = np.hstack([face.features(Z) for face in faces]) * root_weights[:, np.newaxis]
+    for _ in range(2):
+        A -= project @ (project.T @ A)
+    owner = np.repeat(np.arange(len(faces)), [face.basis.shape[1] for face in faces])
+    return A, owner
+
+
+def _derivatives(
+    A: FloatArray,
+    owner: np.ndarray,
+    alpha: float,
+    y: FloatArray,
+    point: _Point,
+    *,
+    hessian: bool = True,
+) -> tuple[FloatArray, FloatArray]:
+    """Half the gradient and half the Hessian of h."""
+    E = A.T @ point.residual / alpha
+    W = E @ point.Z.T
+    gradient = y - W[np.arange(owner.size), owner]
+    if not hessian:
+        return gradient, np.empty((0, 0))
+    cross = A.T @ point.Psi
+    solved = cho_solve(point.factor, cross.T, check_finite=False)
+    curvature = (A.T @ A - cross @ solved) / alpha  # AᵀC⁻¹A
+    U = solved.T  # AᵀC⁻¹Ψ, for C⁻¹Ψ = Ψ (αI + ΨᵀΨ)⁻¹
+    gram = cho_solve(point.factor, point.Psi.T @ point.Psi, check_finite=False)  # ΨᵀC⁻¹Ψ
+    mixed = U[:, owner] * W[:, owner].T
+    H = curvature * (point.Z @ point.Z.T)[np.ix_(owner, owner)]
+    H += mixed + mixed.T
+    outer = E @ E.T
+    H += outer * (gram[np.ix_(owner, owner)] - (owner[:, np.newaxis] == owner))
+    H.flat[:: owner.size + 1] += 1.0
+    return gradient, 0.5 * (H + H.T)
+
+
+def _solve(hessian: FloatArray, gradient: FloatArray, damping: float) -> FloatArray | None:
+    """Damped Newton step, None where the damped Hessian is not positive definite."""
+    shifted = hessian + damping * np.eye(gradient.size)
+    try:
+        return np.asarray(cho_solve(cho_factor(shifted, lower=True, check_finite=False), gradient))
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _to_borders(
+    Z: FloatArray, faces: list[Face], owner: np.ndarray, y: FloatArray, step: FloatArray
+) -> tuple[FloatArray, np.ndarray]:
+    """How much of a step leaves each neuron in its face, and which sample it meets then."""
+    shares, samples = np.ones(len(faces)), np.full(len(faces), -1)
+    for k, face in enumerate(faces):
+        mine = owner == k
+        if face.active.sum() + face.pinned.sum() == face.active.size:
+            continue  # linear on all data wherever its hyperplane passes
+        spokes = (Z - face.anchor) @ face.basis
+        side = np.where(face.active, 1.0, -1.0)
+        height, change = side * (spokes @ y[mine]), side * (spokes @ step[mine])
+        leaves = np.flatnonzero(~face.pinned & (height + change < 0))
+        if leaves.size:
+            reach = np.maximum(height[leaves], 0.0) / -change[leaves]
+            first = int(np.argmin(reach))
+            shares[k], samples[k] = min(float(reach[first]), 1.0), leaves[first]
+    return shares, samples
