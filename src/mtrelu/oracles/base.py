@@ -30,7 +30,7 @@ class Hull:
     scale : float
         A power of two above the largest coordinate; 1 if all inputs are equal.
     Z : ndarray of shape (N, q)
-        Coordinates: ``X ≈ centre + scale * Z @ axes.T``, all entries of Z at most 1 in size.
+        Coordinates: ``X ≈ centre + scale * Z @ axes.T``; rows no longer than √d.
     left_over : ndarray of shape (N,)
         Euclidean size of what the coordinates leave out of ``(X - centre) / scale``, including
         rounding.
@@ -58,8 +58,8 @@ class Hull:
         # What rounding of the inputs themselves can move.
         rounding = 2 * _EPS * float(np.abs(X).max())
         if largest <= rounding:
-            nothing = np.zeros((X.shape[0], 0))
-            return cls(centre, np.zeros((X.shape[1], 0)), 1.0, nothing, np.zeros(X.shape[0]))
+            nothing, no_axes = np.zeros((X.shape[0], 0)), np.zeros((X.shape[1], 0))
+            return cls(centre, no_axes, 1.0, nothing, np.linalg.norm(shifted, axis=1))
         scale = 2.0 ** math.frexp(largest)[1]
         shifted /= scale
         _, singular, rows = np.linalg.svd(shifted, full_matrices=False)
@@ -131,7 +131,8 @@ class Oracle(ABC):
         size = float(np.abs(P).max(initial=0.0))
         d = self.hull.axes.shape[0]
         if size == 0.0 or self.hull.Z.shape[1] == 0:
-            return OracleResult(0.0, "exact", np.zeros((0, d)), np.zeros(0), np.zeros(0))
+            rounding = float(np.linalg.norm(P, axis=1) @ self.hull.left_over) * self.hull.scale
+            return OracleResult(rounding, "exact", np.zeros((0, d)), np.zeros(0), np.zeros(0))
         unit = 2.0 ** math.frexp(size)[1]
         scaled = P / unit
         if P.shape[1] > P.shape[0]:  # g depends on P Pᵀ alone
@@ -141,6 +142,9 @@ class Oracle(ABC):
         # The constraints hold to rounding, and so do the coordinates.
         sizes = np.linalg.norm(scaled, axis=1)
         slack = float(sizes @ self.hull.left_over) + 8 * _EPS * float(sizes.sum())
+        if P.shape[1] > P.shape[0]:  # Householder QR is backward stable: N eps relative to ‖P‖
+            reach = float(np.sqrt(np.sum(self.hull.Z**2)))
+            slack += 2 * P.shape[0] * _EPS * float(np.linalg.norm(scaled)) * reach
         w, b = self.hull.lift(found.w, found.b)
         return OracleResult(
             (found.value * (1 + 4 * _EPS) + slack) * factor, found.exactness, w, b, found.g * factor
@@ -148,4 +152,4 @@ class Oracle(ABC):
 
     @abstractmethod
     def _search(self, P: FloatArray, target: float) -> OracleResult:
-        """`search` in the coordinates ``hull.Z``, with entries of P at most 1 and T ≤ N."""
+        """`search` in the coordinates ``hull.Z``, with P of size one and T ≤ N."""

@@ -1,0 +1,235 @@
+"""What column generation solves over the neurons at hand: for the squared loss, and for any."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mtrelu._affine import skip_basis
+from mtrelu.losses import SquaredLoss
+from mtrelu.network import ReLUNetwork
+from mtrelu.oracles.base import Hull
+from mtrelu.problem import Problem
+from mtrelu.solvers._neurons import Neurons
+from mtrelu.solvers.loss_master import fit_fixed_neurons
+from mtrelu.solvers.master import solve_master
+from mtrelu.solvers.sliding import slide
+from mtrelu.validation import FloatArray
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A network over some neurons, and the dual variable that belongs to it.
+
+    Attributes
+    ----------
+    neurons : Neurons
+        With ``eta`` the norms of V.
+    V : ndarray of shape (K, r)
+        Output weights.
+    P : ndarray of shape (N, r)
+        Dual variable, as oracles take it.
+    objective, penalty : float
+        The objective, and the part of it that is the path norm times α.
+    rest : ndarray
+        The weighted residual (N, r); for other losses than the squared the coefficients of the
+        skip connection.
+    """
+
+    neurons: Neurons
+    V: FloatArray
+    P: FloatArray
+    objective: float
+    penalty: float
+    rest: FloatArray
+
+    def without_idle(self, share: float) -> Point:
+        """Leave out the weakest neurons, which together have a share of the path norm."""
+        eta = self.neurons.eta
+        order = np.argsort(eta)
+        idle = order[np.cumsum(eta[order]) <= share * eta.sum()]
+        kept = np.setdiff1d(np.arange(eta.size), idle)
+        return replace(self, neurons=self.neurons[kept], V=self.V[kept])
+
+
+class RestrictedProblem(ABC):
+    """The problem over a given set of neurons, in coordinates of the hull.
+
+    Attributes
+    ----------
+    level : float
+        α in the units of the dual function of `Point.P`.
+    unit : float
+        Objectives are in units of its square.
+    nothing_left : bool
+        Whether the skip connection alone fits the labels up to rounding.
+    """
+
+    level: float
+    unit: float
+    nothing_left: bool
+
+    def __init__(self, problem: Problem, hull: Hull) -> None:
+        self.problem, self.hull = problem, hull
+        self.root = np.sqrt(problem.sample_weight)[:, np.newaxis]
+        self.basis, self.to_coefficients = skip_basis(problem)
+        self._skip = self.basis * self.root
+
+    @staticmethod
+    def of(problem: Problem, hull: Hull) -> RestrictedProblem:
+        """The form that suits the loss."""
+        squared = isinstance(problem.loss, SquaredLoss)
+        return _Squared(problem, hull) if squared else _AnyLoss(problem, hull)
+
+    def features(self, neurons: Neurons) -> FloatArray:
+        """Features (N, K), weighted and off the skip connection."""
+        return self._off_skip(neurons.features(self.hull.Z) * self.root)
+
+    @abstractmethod
+    def empty(self) -> Point:
+        """The best network without neurons."""
+
+    @abstractmethod
+    def fit(self, neurons: Neurons, gap: float) -> Point:
+        """The best output weights, to a duality gap over these neurons."""
+
+    @abstractmethod
+    def slid(self, point: Point, tol: float) -> Point:
+        """The point after its neurons have moved to where they serve best."""
+
+    @abstractmethod
+    def gap(self, point: Point, largest: float) -> float:
+        """Duality gap of a point whose dual function is at most ``largest`` over all neurons."""
+
+    @abstractmethod
+    def network(self, point: Point) -> ReLUNetwork:
+        """The network of a point, in the units of the problem."""
+
+    @abstractmethod
+    def dual(self, point: Point) -> FloatArray:
+        """The dual variable (N, T) of a point, in the units of the problem."""
+
+    def _off_skip(self, columns: FloatArray) -> FloatArray:
+        for _ in range(2):  # the second time for the rounding of the first
+            columns = columns - self._skip @ (self._skip.T @ columns)
+        return columns
+
+
+class _Squared(RestrictedProblem):
+    """Tasks compressed, samples weighted, everything off the skip connection and of size one."""
+
+    def __init__(self, problem: Problem, hull: Hull) -> None:
+        super().__init__(problem, hull)
+        small, self._back = problem.compressed()
+        self._labels = small.Y
+        weighted = small.Y * self.root
+        Y = self._off_skip(weighted)
+        size = float(np.linalg.norm(Y))
+        self.nothing_left = size <= 16 * _EPS * float(np.linalg.norm(weighted))
+        self.unit = 2.0 ** math.frexp(size)[1] if size > 0 else 1.0
+        self._Y = Y / self.unit
+        self.level = problem.alpha / self.unit
+        self._alpha = self.level / hull.scale
+
+    def empty(self) -> Point:
+        none = Neurons.none(self.hull.Z.shape[1])
+        return self._point(none, np.zeros((0, self._Y.shape[1])), self._Y)
+
+    def fit(self, neurons: Neurons, gap: float) -> Point:
+        guess = neurons.eta if neurons.eta.any() else None
+        found = solve_master(self.features(neurons), self._Y, self._alpha, gap=gap, eta=guess)
+        return self._point(neurons, found.V, found.residual)
+
+    def slid(self, point: Point, tol: float) -> Point:
+        neurons = point.neurons.merged()
+        if len(neurons) == 0:
+            return point
+        found = slide(
+            self.hull.Z, neurons.faces, neurons.w, neurons.eta, self._Y, self._alpha,
+            self._skip, self.root[:, 0], tol=tol,
+        )  # fmt: skip
+        moved = Neurons(found.w, found.b, found.faces, neurons.eta[:0])
+        return self._point(moved, found.V, found.residual)
+
+    def gap(self, point: Point, largest: float) -> float:
+        residual = point.rest
+        square = float(np.sum(residual**2))
+        along = float(np.sum(residual * (self._Y - residual)))
+        limit = self.level / largest if largest > 0 else math.inf
+        scale = max(min(1.0 + along / square, limit), 0.0) if square > 0 else 0.0
+        return 0.5 * (1.0 - scale) ** 2 * square + point.penalty - scale * along
+
+    def network(self, point: Point) -> ReLUNetwork:
+        V = point.V * self.unit
+        left = self._labels - point.neurons.features(self.hull.Z) @ V
+        coefficients = self.to_coefficients @ (self._skip.T @ (self.root * left))
+        A, c, V = coefficients[1:].T, coefficients[0], V / self.hull.scale
+        if self._back is not None:
+            V, A, c = V @ self._back.T, self._back @ A, self._back @ c
+        return ReLUNetwork(*self.hull.lift(point.neurons.w, point.neurons.b), V, A, c)
+
+    def dual(self, point: Point) -> FloatArray:
+        P = point.P * self.unit
+        return P if self._back is None else P @ self._back.T
+
+    def _point(self, neurons: Neurons, V: FloatArray, residual: FloatArray) -> Point:
+        eta = np.linalg.norm(V, axis=1)
+        penalty = self._alpha * float(eta.sum())
+        objective = 0.5 * float(np.sum(residual**2)) + penalty
+        neurons = replace(neurons, eta=eta)
+        return Point(neurons, V, self.root * residual, objective, penalty, residual)
+
+
+class _AnyLoss(RestrictedProblem):
+    """All tasks as they are, the skip connection fitted along with the output weights."""
+
+    unit = 1.0
+    nothing_left = False
+
+    def __init__(self, problem: Problem, hull: Hull) -> None:
+        super().__init__(problem, hull)
+        self.level = problem.alpha
+        self._alpha = problem.alpha / hull.scale
+
+    def empty(self) -> Point:
+        A, c, P = self.problem.affine_fit()
+        fitted = self.problem.X @ A.T + c
+        theta = self.basis.T @ (self.problem.sample_weight[:, np.newaxis] * fitted)
+        none = Neurons.none(self.hull.Z.shape[1])
+        return self._point(none, np.zeros((0, c.size)), theta, P)
+
+    def fit(self, neurons: Neurons, gap: float) -> Point:
+        problem = self.problem
+        found = fit_fixed_neurons(
+            problem.Y, problem.sample_weight, problem.loss, neurons.features(self.hull.Z),
+            self.basis, self._alpha, gap=gap,
+        )  # fmt: skip
+        return self._point(neurons, found.V, found.theta, found.P)
+
+    def slid(self, point: Point, tol: float) -> Point:
+        return point
+
+    def gap(self, point: Point, largest: float) -> float:
+        scale = min(self.level / largest, 1.0) if largest > 0 else 1.0
+        return point.objective - self.problem.dual_value(scale * point.P)
+
+    def network(self, point: Point) -> ReLUNetwork:
+        coefficients = self.to_coefficients @ point.rest
+        w, b = self.hull.lift(point.neurons.w, point.neurons.b)
+        V = point.V / self.hull.scale
+        return ReLUNetwork(w, b, V, coefficients[1:].T, coefficients[0])
+
+    def dual(self, point: Point) -> FloatArray:
+        return point.P
+
+    def _point(self, neurons: Neurons, V: FloatArray, theta: FloatArray, P: FloatArray) -> Point:
+        eta = np.linalg.norm(V, axis=1)
+        penalty = self._alpha * float(eta.sum())
+        fitted = self.basis @ theta + neurons.features(self.hull.Z) @ V
+        objective = self.problem.loss_value(fitted) + penalty
+        return Point(replace(neurons, eta=eta), V, P, objective, penalty, theta)

@@ -1,0 +1,62 @@
+"""Which neurons are worth adding: one face for exact and heuristic oracles in a solver."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from mtrelu.oracles import OracleResult
+from mtrelu.oracles.ascent import AscentOracle
+from mtrelu.oracles.base import Oracle
+from mtrelu.oracles.choice import exact_oracle
+from mtrelu.oracles.plane import PlaneOracle
+from mtrelu.validation import FloatArray
+
+
+class Pricing:
+    """Oracles for one set of inputs, the cheap one for every round, the exact one for the last.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, d)
+        Inputs.
+    skip : {"affine", "constant"}
+        The skip connection.
+    seed : int
+        Of the heuristic search.
+    """
+
+    def __init__(self, X: FloatArray, skip: str, seed: int) -> None:
+        self._X, self._skip = X, skip
+        self._ascent = AscentOracle(X, skip, random_state=seed)
+        self.hull = self._ascent.hull
+
+    @cached_property
+    def exact(self) -> Oracle | None:
+        """The exact oracle, if one is affordable; made when it is first asked for."""
+        return exact_oracle(self._X, self._skip)
+
+    def peaks(self, P: FloatArray, target: float, w: FloatArray, b: FloatArray) -> OracleResult:
+        """Neurons above ``target``: all that are local maximisers in a plane, else a selection.
+
+        The neurons ``(w, b)`` in use are starting points of the search.
+        """
+        if self.hull.Z.shape[1] <= 2 and isinstance(self.exact, PlaneOracle):
+            return self.exact.peaks(P, target=target)
+        found = self._ascent.search(P, target=target)
+        climbed = self._ascent.climb(P, w, b)
+        above = climbed.g > target
+        g = np.concatenate([found.g, climbed.g[above]])
+        order = np.argsort(-g, kind="stable")
+        return OracleResult(
+            max(found.value, climbed.value),
+            "estimate",
+            np.vstack([found.w, climbed.w[above]])[order],
+            np.concatenate([found.b, climbed.b[above]])[order],
+            g[order],
+        )
+
+    def proof(self, P: FloatArray, target: float) -> OracleResult | None:
+        """Answer of the exact oracle; None if there is none."""
+        return None if self.exact is None else self.exact.search(P, target=target)
