@@ -19,6 +19,7 @@ from mtrelu.solvers.master import solve_master
 from mtrelu.solvers.sliding import slide
 from mtrelu.validation import FloatArray
 
+_LARGEST_SYSTEM = 1500  # unknowns of the slower method that are still affordable
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -141,9 +142,19 @@ class _Squared(RestrictedProblem):
         return self._point(none, np.zeros((0, self._Y.shape[1])), self._Y)
 
     def fit(self, neurons: Neurons, gap: float) -> Point:
-        guess = neurons.eta if neurons.eta.any() else None
-        found = solve_master(self.features(neurons), self._Y, self._alpha, gap=gap, eta=guess)
-        return self._point(neurons, found.V, found.residual)
+        Phi, (n, r) = self.features(neurons), self._Y.shape
+        if r > 1:
+            guess = neurons.eta if neurons.eta.any() else None
+            found = solve_master(Phi, self._Y, self._alpha, gap=gap, eta=guess)
+            if found.gap <= gap or r * min(n, len(neurons)) > _LARGEST_SYSTEM:
+                return self._point(neurons, found.V, found.residual)
+        # For one task its unknowns are as few, and it takes any α.
+        slower = fit_fixed_neurons(
+            self._Y, np.ones(n), SquaredLoss(), Phi, np.empty((n, 0)), self._alpha, gap=gap
+        )
+        if r > 1 and slower.gap >= found.gap:
+            return self._point(neurons, found.V, found.residual)
+        return self._point(neurons, slower.V, self._Y - Phi @ slower.V)
 
     def slid(self, point: Point, tol: float) -> Point:
         neurons = point.neurons.merged()

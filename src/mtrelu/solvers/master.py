@@ -120,14 +120,17 @@ def solve_master(
         if best.gap <= gap or stalled > 12:
             break
 
-        # Newton for 1 − ‖z‖² = s, s η = μ, in the scaling that makes both sides of order one.
+        # Newton for the secular form 1/‖z‖ − 1 = s, s η = μ: for neurons that do not overlap,
+        # 1/‖z‖ is linear in η. Rows are scaled so that the matrix is symmetric, of order one.
         inverse, _ = lapack.dpotri(factor, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         hessian = -alpha * inverse
         hessian.flat[:: n_neurons + 1] += 1.0
         hessian *= 2.0 * (Z @ Z.T)
-        gradient = 1.0 - sizes
-        matrix = hessian + np.diag(s + 1e-14)
+        lengths = np.maximum(np.sqrt(sizes), 1e-8)
+        slack = 1.0 / lengths - 1.0
+        row = 2.0 * lengths**3
+        matrix = hessian + np.diag(row * s + 1e-14)
         solver = _positive_factor(matrix)
         if solver is None:
             break
@@ -137,11 +140,12 @@ def solve_master(
             root: FloatArray = root,
             x: FloatArray = x,
             s: FloatArray = s,
-            gradient: FloatArray = gradient,
+            slack: FloatArray = slack,
+            row: FloatArray = row,
             solver: tuple[FloatArray, bool] = solver,
         ) -> tuple[FloatArray, FloatArray]:
-            # s dx + x ds = complementarity − x s;  H dx − ds = s − gradient
-            right = (complementarity - x * s) / x + s - gradient
+            # s dx + x ds = complementarity − x s;  H dx / row − ds = s − slack
+            right = row * (complementarity / x - slack)
             dx = root * cho_solve(solver, root * right, check_finite=False)
             ds = (complementarity - x * s - s * dx) / x
             return dx, ds

@@ -22,6 +22,7 @@ from mtrelu.solvers.faces import Face
 from mtrelu.validation import FloatArray
 
 _MAX_STEPS = 40
+_ATTEMPTS = 4  # to leave out a redundant neuron
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,55 +108,127 @@ def slide(
         Neurons that reach the border of their face are pinned there; neurons that vanish are left
         out. The objective is never larger than at the start.
     """
-    faces = list(faces)
+    model = _Model(Z, Y, alpha, project, root_weights, tol)
     parts = [face.basis.T @ (np.sqrt(e) * u) for face, u, e in zip(faces, w, eta, strict=True)]
-    damping = 1e-6
-    A, owner = _stack(Z, faces, project, root_weights)
-    y = np.concatenate(parts)
-    point = _Point(A, owner, Y, alpha, y)
-    for _ in range(_MAX_STEPS):
-        gradient, hessian = _derivatives(A, owner, alpha, y, point)
-        if np.linalg.norm(gradient) <= tol * np.linalg.norm(y):
+    state = model.newton(list(faces), parts)
+    for _ in range(_ATTEMPTS):
+        if state.converged:
             break
-        moved = False
-        while damping < 1e12 and not moved:
-            step = _solve(hessian, gradient, damping)
-            if step is not None:
-                shares, samples = _to_borders(Z, faces, owner, y, -step)
-                for share in (shares[owner], np.full(owner.size, shares.min())):
-                    y_new = y - share * step
-                    new = _Point(A, owner, Y, alpha, y_new)
-                    if _improves(A, owner, alpha, point, new, y_new, gradient, share * step):
-                        moved = True
-                        break
-            if not moved:
-                damping = max(10 * damping, 1e-8)
-        if not moved:
+        # A nearly flat valley: two neurons that can do the same. Go on without one of them.
+        trial = model.newton(*state.without_redundant())
+        if trial.point.value > state.point.value:
             break
-        damping = max(0.1 * damping, 1e-14)
-        y, point = y_new, new
-        reached = np.flatnonzero(shares <= share[np.searchsorted(owner, np.arange(len(faces)))])
-        reached = reached[shares[reached] < 1.0]
-        if reached.size:
-            parts = [y[owner == k] for k in range(len(faces))]
-            for k in reached:
-                u = faces[k].basis @ parts[k]
-                length = float(np.linalg.norm(u))
-                if length > 0.0:
-                    faces[k] = faces[k].pin(Z, int(samples[k]), u / length)
-                    parts[k] = faces[k].basis.T @ u
-            faces, parts = _alive(faces, parts)
-            A, owner = _stack(Z, faces, project, root_weights)
-            y = np.concatenate(parts)
-            point = _Point(A, owner, Y, alpha, y)
-
-    faces, parts = _alive(faces, [y[owner == k] for k in range(len(faces))])
-    A, owner = _stack(Z, faces, project, root_weights)
-    point = _Point(A, owner, Y, alpha, np.concatenate(parts))
+        state = trial
+    faces, parts = state.faces, state.parts
     lengths = np.array([float(np.linalg.norm(part)) for part in parts])
     w = np.array([f.basis @ part / n for f, part, n in zip(faces, parts, lengths, strict=True)])
     b = -np.einsum("kq,kq->k", w, np.array([face.anchor for face in faces]))
-    return Slide(faces, w, b, lengths[:, np.newaxis] * point.Z, point.residual)
+    return Slide(faces, w, b, lengths[:, np.newaxis] * state.point.Z, state.point.residual)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where Newton's method ended."""
+
+    faces: list[Face]
+    parts: list[FloatArray]
+    point: _Point
+    hessian: FloatArray
+    converged: bool
+
+    def without_redundant(self) -> tuple[list[Face], list[FloatArray]]:
+        """Move along the flattest direction until a neuron vanishes, and leave that one out."""
+        flattest = np.linalg.eigh(self.hessian)[1][:, 0]
+        ends = np.cumsum([part.size for part in self.parts])
+        moves = np.split(flattest, ends[:-1])
+        shares = [
+            -float(part @ move) / float(part @ part)
+            for part, move in zip(self.parts, moves, strict=True)
+        ]
+        first = int(np.argmax(np.abs(shares)))
+        step = 1.0 / shares[first] if shares[first] else 0.0
+        faces = [face for k, face in enumerate(self.faces) if k != first]
+        parts = [
+            part + step * move
+            for k, (part, move) in enumerate(zip(self.parts, moves, strict=True))
+            if k != first
+        ]
+        return faces, parts
+
+
+class _Model:
+    """The problem, and Newton's method for it."""
+
+    def __init__(
+        self,
+        Z: FloatArray,
+        Y: FloatArray,
+        alpha: float,
+        project: FloatArray,
+        root_weights: FloatArray,
+        tol: float,
+    ) -> None:
+        self.Z, self.Y, self.alpha = Z, Y, alpha
+        self.project, self.root_weights, self.tol = project, root_weights, tol
+
+    def newton(self, faces: list[Face], parts: list[FloatArray]) -> _State:
+        """Newton's method with a damping that follows the success of the steps."""
+        Z, Y, alpha = self.Z, self.Y, self.alpha
+        faces, parts = _alive(faces, parts)
+        A, owner = self.stack(faces)
+        y = np.concatenate(parts)
+        point = _Point(A, owner, Y, alpha, y)
+        damping, converged = 1e-6, False
+        hessian = np.eye(y.size)
+        for _ in range(_MAX_STEPS):
+            gradient, hessian = _derivatives(A, owner, alpha, y, point)
+            converged = bool(np.linalg.norm(gradient) <= self.tol * np.linalg.norm(y))
+            if converged:
+                break
+            moved = False
+            while damping < 1e12 and not moved:
+                step = _solve(hessian, gradient, damping)
+                if step is not None:
+                    shares, samples = _to_borders(Z, faces, owner, y, -step)
+                    for share in (shares[owner], np.full(owner.size, shares.min())):
+                        y_new = y - share * step
+                        new = _Point(A, owner, Y, alpha, y_new)
+                        if _improves(A, owner, alpha, point, new, y_new, gradient, share * step):
+                            moved = True
+                            break
+                if not moved:
+                    damping = max(4 * damping, 1e-8)
+            if not moved:
+                break
+            damping = max(0.1 * damping, 1e-14)
+            y, point = y_new, new
+            taken = share[np.searchsorted(owner, np.arange(len(faces)))]
+            reached = np.flatnonzero((shares < 1.0) & (shares <= taken))
+            if reached.size:
+                parts = [y[owner == k] for k in range(len(faces))]
+                for k in reached:
+                    u = faces[k].basis @ parts[k]
+                    length = float(np.linalg.norm(u))
+                    if length > 0.0:
+                        faces[k] = faces[k].pin(Z, int(samples[k]), u / length)
+                        parts[k] = faces[k].basis.T @ u
+                faces, parts = _alive(faces, parts)
+                A, owner = self.stack(faces)
+                y = np.concatenate(parts)
+                point = _Point(A, owner, Y, alpha, y)
+        parts = [y[owner == k] for k in range(len(faces))]
+        if hessian.shape[0] != y.size:
+            hessian = _derivatives(A, owner, alpha, y, point)[1]
+        return _State(faces, parts, point, hessian, converged)
+
+    def stack(self, faces: list[Face]) -> tuple[FloatArray, np.ndarray]:
+        """All A_k side by side, weighted and projected, and the neuron of each column."""
+        A = np.hstack([face.features(self.Z) for face in faces])
+        A *= self.root_weights[:, np.newaxis]
+        for _ in range(2):
+            A -= self.project @ (self.project.T @ A)
+        owner = np.repeat(np.arange(len(faces)), [face.basis.shape[1] for face in faces])
+        return A, owner
 
 
 def _alive(
@@ -163,7 +236,8 @@ def _alive(
 ) -> tuple[list[Face], list[FloatArray]]:
     """Leave out the neurons that have vanished."""
     strengths = [float(part @ part) for part in parts]
-    kept = [k for k, size in enumerate(strengths) if size > 1e-12 * max(strengths)]
+    floor = 1e-12 * max(strengths)
+    kept = [k for k, size in enumerate(strengths) if size > floor]
     return [faces[k] for k in kept], [parts[k] for k in kept]
 
 
@@ -185,17 +259,6 @@ def _improves(
     # Near the optimum values differ by rounding only: then judge by the gradient.
     fresh, _ = _derivatives(A, owner, alpha, y, new, hessian=False)
     return bool(np.linalg.norm(fresh) < 0.7 * np.linalg.norm(gradient))
-
-
-def _stack(
-    Z: FloatArray, faces: list[Face], project: FloatArray, root_weights: FloatArray
-) -> tuple[FloatArray, np.ndarray]:
-    """All A_k side by side, weighted and projected, and the neuron of each column."""
-    A = np.hstack([face.features(Z) for face in faces]) * root_weights[:, np.newaxis]
-    for _ in range(2):
-        A -= project @ (project.T @ A)
-    owner = np.repeat(np.arange(len(faces)), [face.basis.shape[1] for face in faces])
-    return A, owner
 
 
 def _derivatives(
