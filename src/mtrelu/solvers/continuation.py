@@ -16,14 +16,19 @@ import numpy as np
 from mtrelu._affine import skip_basis
 from mtrelu.losses import SquaredLoss
 from mtrelu.network import ReLUNetwork
+from mtrelu.oracles.base import Hull
 from mtrelu.problem import Problem
+from mtrelu.solvers._neurons import Neurons
 from mtrelu.solvers.columns import ColumnsFit, fit_columns
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.solvers.progress import Progress
 
 _FACTOR = 0.1  # by which α falls
+_NEWTON_STEPS = 5
 _LEAST = 1e-9  # of the largest α: below, rounding of the residual spoils the dual variable
 _REFINEMENTS = 3
+_MET = 1e-9  # largest error, relative to the spread of the labels, of a network that meets them
+_LARGEST_SYSTEM = 3000  # labels that Newton's method on the positions can still afford
 
 
 def fit_interpolant(
@@ -80,9 +85,11 @@ def fit_interpolant(
         network = fit.network
         P = fit.dual / alpha
         met = _meet_labels(problem, network)
+        if _misses(problem, met) > _MET:
+            met = _meet_labels(problem, _moved_to_labels(problem, network, pricing.hull))
         # P is feasible up to the tolerance of the fit, so this is nearly the duality gap.
         gap = met.path_cost() - float(np.sum(P * problem.Y))
-        if _misses(problem, met) > 1e-9:
+        if _misses(problem, met) > _MET:
             gap = np.inf
         if best is None or gap < smallest:
             smallest = gap
@@ -115,6 +122,56 @@ def _meet_labels(problem: Problem, network: ReLUNetwork) -> ReLUNetwork:
             c=network.c + coefficients[0],
         )
     return network
+
+
+def _moved_to_labels(problem: Problem, network: ReLUNetwork, hull: Hull) -> ReLUNetwork:
+    """Move positions and output weights of the neurons until the labels are met.
+
+    Fewer neurons than equations can meet them only so. Newton's method for Σ_k A_k y_k z_kᵀ = Y
+    (see `mtrelu.solvers.sliding`), each step the shortest in the balanced weights (y, z).
+    """
+    small, back = problem.compressed()
+    if small.Y.size > _LARGEST_SYSTEM or network.n_neurons == 0:
+        return network
+    neurons = Neurons.at(hull, network.w, network.b)
+    if len(neurons) != network.n_neurons:
+        return network
+    basis, to_coefficients = skip_basis(replace(problem, alpha=1.0))
+    V = network.v if back is None else network.v @ back
+    V = V * hull.scale
+    root = np.sqrt(np.linalg.norm(V, axis=1))
+    blocks = [face.features(hull.Z) for face in neurons.faces]
+    blocks = [A - basis @ (basis.T @ A) for A in blocks]
+    y = [face.basis.T @ (r * w) for face, w, r in zip(neurons.faces, neurons.w, root, strict=True)]
+    z = V / root[:, np.newaxis]
+    labels = small.Y - basis @ (basis.T @ small.Y)
+    n, r = labels.shape
+    for _ in range(_NEWTON_STEPS):
+        psi = np.column_stack([A @ part for A, part in zip(blocks, y, strict=True)])
+        left = labels - psi @ z
+        turns = [
+            np.einsum("im,t->itm", A, zk).reshape(n * r, -1)
+            for A, zk in zip(blocks, z, strict=True)
+        ]
+        jacobian = np.hstack([*turns, np.kron(psi, np.eye(r))])
+        step, *_ = np.linalg.lstsq(jacobian, left.ravel(), rcond=1e-12)
+        sizes = [part.size for part in y]
+        moves = np.split(step[: sum(sizes)], np.cumsum(sizes)[:-1])
+        y = [part + move for part, move in zip(y, moves, strict=True)]
+        z = z + step[sum(sizes) :].reshape(z.shape)
+    lengths = np.array([float(np.linalg.norm(part)) for part in y])
+    units = np.array(
+        [f.basis @ part / n for f, part, n in zip(neurons.faces, y, lengths, strict=True)]
+    )
+    anchors = np.array([face.anchor for face in neurons.faces])
+    w, b = hull.lift(units, -np.einsum("kq,kq->k", units, anchors))
+    V = z * lengths[:, np.newaxis]
+    left = small.Y - np.maximum(hull.Z @ units.T - np.sum(units * anchors, axis=1), 0.0) @ V
+    coefficients = to_coefficients @ (basis.T @ left)
+    A, c, V = coefficients[1:].T, coefficients[0], V / hull.scale
+    if back is not None:
+        V, A, c = V @ back.T, back @ A, back @ c
+    return ReLUNetwork(w, b, V, A, c)
 
 
 def _misses(problem: Problem, network: ReLUNetwork) -> float:
