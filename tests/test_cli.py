@@ -58,8 +58,9 @@ class TestFit:
     def test_model_predictions_and_report_are_those_of_the_library(self):
         fit("--x", "time", "--tasks", "b, a", "--alpha", "0.5")
         table = read_table("a.csv")
-        x, Y, _ = table.choose("time", ["b", "a"])
-        expected = mtrelu.solve(x, Y, 0.5).network(x)
+        choice = table.choose(["time"], ["b", "a"])
+        x = choice.X
+        expected = mtrelu.solve(x, choice.Y, 0.5).network(x)
         written = read_table("out/predictions.csv")
         assert list(written.columns) == ["time", "b", "b low", "b high", "a", "a low", "a high"]
         got = np.column_stack([written.numbers(name) for name in ("b", "a")])
@@ -88,7 +89,8 @@ class TestFit:
         rows = [f"{i},{(i % 3) * 1e6},{(i % 4) * 1e-3},5" for i in range(8)]
         Path("b.csv").write_text("\n".join(["x,u,v,w", *rows]))
         fit("--x", "x", "--alpha", "0.1", "--standardize", data="b.csv")
-        x, Y, _ = read_table("b.csv").choose("x", None)
+        choice = read_table("b.csv").choose(["x"], None)
+        x, Y = choice.X, choice.Y
         scale = np.array([Y[:, 0].std(), Y[:, 1].std(), 1.0])
         expected = mtrelu.solve(x, Y / scale, 0.1).network(x) * scale
         written = read_table("out/predictions.csv")
@@ -107,8 +109,8 @@ class TestFit:
     def test_some_tasks_of_shipped_data(self):
         fit("--tasks", "realgdp,unemp", "--standardize", "--alpha", "1", data="macrodata")
         network, metadata = load_network("out/model.safetensors")
-        assert metadata["tasks"] == ["realgdp", "unemp"] and metadata["input"] == "year"
-        assert network.n_tasks == 2 and len(load_macrodata().x) == 203
+        assert metadata["tasks"] == ["realgdp", "unemp"] and metadata["inputs"] == ["year"]
+        assert network.n_tasks == 2 and len(load_macrodata().X) == 203
 
     def test_default_folder(self):
         assert run("fit", "a.csv", "--x", "time", "--tasks", "a").exit_code == 0
@@ -184,6 +186,126 @@ class TestFolders:
         result = run("fit", "a.csv", "--x", "time", "--tasks", "a", "--alpha", "1", "--out", "out")
         assert result.exit_code == 2 and "No space left" in result.stderr
         assert files() == ["a.csv"]
+
+
+PLANE = "car,power,weight,mpg,secs\n" + "".join(
+    f"n{i},{50 + 7 * (i % 6) + i},{2000 + 500 * (i % 4)},{40 - abs(i % 6 - 3) * 4 + 37 * i % 11},{10 + i % 4 + 23 * i % 7}\n"
+    for i in range(24)
+)
+HOLES = PLANE + "x1,,2000,10,10\nx2,60,2100,,11\n"
+TWO = ("--x", "power", "--x", "weight", "--tasks", "mpg,secs")
+
+
+class TestSeveralInputs:
+    @pytest.fixture(autouse=True)
+    def plane_csv(self, tmp_path):
+        (tmp_path / "plane.csv").write_text(PLANE)
+        (tmp_path / "holes.csv").write_text(HOLES)
+
+    def test_everything_is_written_and_nothing_else(self):
+        result = fit(*TWO, data="plane.csv")
+        expected = [
+            "alpha.png", "contours.png", "dual.png", "model.safetensors", "predictions.csv",
+            "report.html",
+        ]  # fmt: skip
+        assert set(files("out")) - {"width.png"} == set(expected)
+        assert "certified" in result.stdout and "neurons" in result.stdout
+
+    def test_scales_are_folded_into_the_stored_network(self):
+        fit(*TWO, "--alpha", "1", data="plane.csv")
+        choice = read_table("plane.csv").choose(["power", "weight"], ["mpg", "secs"])
+        X, Y = choice.X, choice.Y
+        scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+        expected = mtrelu.solve(scaled, Y / Y.std(axis=0), 1.0).network(scaled) * Y.std(axis=0)
+        network, metadata = load_network("out/model.safetensors")
+        np.testing.assert_allclose(network(X), expected, rtol=1e-6, atol=1e-6)
+        assert metadata["inputs"] == ["power", "weight"] and metadata["alpha"] == 1.0
+        written = read_table("out/predictions.csv")
+        assert list(written.columns) == ["power", "weight", "mpg", "secs"]
+        got = np.column_stack([written.numbers(name) for name in ("mpg", "secs")])
+        np.testing.assert_array_equal(got, network(X))
+
+    def test_own_units_on_request(self):
+        fit(*TWO, "--alpha", "3000", "--no-standardize", data="plane.csv")
+        choice = read_table("plane.csv").choose(["power", "weight"], ["mpg", "secs"])
+        expected = mtrelu.solve(choice.X, choice.Y, 3000.0).certificate.primal
+        _, metadata = load_network("out/model.safetensors")
+        assert metadata["certificate"]["primal"] == pytest.approx(expected, rel=1e-5)
+        assert "--no-standardize" in text("out/report.html")
+
+    def test_the_units_of_the_columns_do_not_matter(self):
+        lines = [line.split(",") for line in PLANE.splitlines()]
+        rows = [[*r[:2], str(float(r[2]) / 1e3), str(float(r[3]) * 1e4), r[4]] for r in lines[1:]]
+        Path("b.csv").write_text("\n".join(",".join(r) for r in [lines[0], *rows]))
+        fit(*TWO, "--alpha", "1", data="plane.csv")
+        fit(*TWO, "--alpha", "1", data="b.csv", out="out2")
+        one, other = (load_network(f"{o}/model.safetensors")[1] for o in ("out", "out2"))
+        assert one["certificate"]["primal"] == pytest.approx(other["certificate"]["primal"])
+
+    def test_input_is_another_name_of_x(self):
+        fit("--input", "power", "--input", "weight", *TWO[4:], "--alpha", "1", data="plane.csv")
+        command = "mtrelu fit plane.csv --x power --x weight --tasks mpg,secs --alpha 1"
+        assert command in text("out/report.html")
+
+    def test_unknown_values_are_named_and_left_out_on_request_only(self):
+        before = files()
+        result = run("fit", "holes.csv", *TWO, "--alpha", "1", "--out", "out")
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1
+        assert "data rows 25 (x1)" in result.stderr and "--drop-missing" in result.stderr
+        assert files() == before
+        result = fit(*TWO, "--alpha", "1", "--drop-missing", data="holes.csv")
+        assert "25 (x1), 26 (x2)" in result.stdout
+        assert "2 rows with unknown values left out" in text("out/report.html")
+        assert len(read_table("out/predictions.csv").numbers("power")) == 24
+
+    def test_predict_and_certify(self):
+        fit(*TWO, "--alpha", "1", data="plane.csv")
+        assert run("certify", "out", "plane.csv").exit_code == 0
+        assert run("certify", "out", "holes.csv").exit_code == 2
+        result = run("certify", "out", "holes.csv", "--drop-missing")
+        assert result.exit_code == 0 and "left out" in result.stdout and "25 (x1)" in result.stdout
+        Path("new.csv").write_text("w,p\n2500,80\n3100,95.5\n")
+        result = run("predict", "out", "new.csv", "--x", "p", "--x", "w", "--out", "p.csv")
+        assert result.exit_code == 0, result.output
+        written = read_table("p.csv")
+        assert list(written.columns) == ["power", "weight", "mpg", "secs"]
+        network, _ = load_network("out/model.safetensors")
+        expected = network([[80.0, 2500.0], [95.5, 3100.0]])
+        assert np.array_equal(written.numbers("secs"), expected[:, 1])
+        result = run("predict", "out", "holes.csv", "--out", "h.csv", "--drop-missing")
+        assert "25 rows written" in result.stdout and "25 (x1)" in result.stdout
+
+    def test_predict_with_another_number_of_inputs(self):
+        fit(*TWO, "--alpha", "1", data="plane.csv")
+        result = run("predict", "out", "plane.csv", "--x", "power", "--out", "p.csv")
+        assert result.exit_code == 2 and "the model has 2 inputs: power, weight" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ((*TWO[:2], *TWO), "input 'power' is named twice"),
+            ((*TWO[:4], "--tasks", "mpg,power"), "'power' is named as the input too"),
+            ((*TWO[:2], "--x", "wait", "--tasks", "mpg"), "'wait' is not in plane.csv"),
+            ((*TWO, "--loss", "logistic"), "Y"),
+            ((*TWO, "--loss", "logistic", "--standardize"), "logistic"),
+        ],
+    )
+    def test_bad_input_is_one_line_and_writes_nothing(self, words, message):
+        before = files()
+        result = run("fit", "plane.csv", *words, "--alpha", "1")
+        assert result.exit_code == 2 and message in result.stderr
+        assert result.stderr.startswith("mtrelu: ") and result.stderr.count("\n") == 1
+        assert files() == before
+
+    def test_the_shipped_cars_name_what_is_unknown(self):
+        result = run("fit", "cars", "--alpha", "10")
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1
+        assert "(row 11)" in result.stderr and "--drop-missing" in result.stderr
+
+    def test_the_shipped_cars(self):
+        fit("--drop-missing", "--alpha", "10", data="cars")
+        assert "contours.png" in files("out")
+        assert run("certify", "out", "cars", "--drop-missing").exit_code == 0
 
 
 OK = ("--x", "time", "--tasks", "a", "--alpha", "1")

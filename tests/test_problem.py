@@ -346,10 +346,63 @@ def test_alpha_max_is_where_the_first_knot_appears():
         assert (np.linalg.norm(V.value) > 1e-5) == bends
 
 
+@pytest.mark.parametrize("skip", ["affine", "constant"])
+@pytest.mark.parametrize(("n_inputs", "n_samples"), [(1, 12), (2, 12), (3, 7)])
+def test_alpha_max_is_where_the_first_neuron_pays(n_inputs, n_samples, skip):
+    problem = some_problem(n_samples=n_samples, n_inputs=n_inputs, n_tasks=2, skip=skip)
+    X, Y, w = problem.X, problem.Y, problem.sample_weight
+    largest = alpha_max(X, Y, skip=skip, sample_weight=w)
+    # Many neurons through data points, among them the one whose direction a fine search likes best.
+    P = problem.affine_fit()[2]
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((4000, n_inputs))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    pivots = rng.integers(0, n_samples, 4000)
+    best, best_at = 0.0, None
+    for size in (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5):
+        b = -np.einsum("ij,ij->i", directions, X[pivots])
+        g = np.linalg.norm(np.maximum(X @ directions.T + b, 0.0).T @ P, axis=1)
+        if g.max() > best:
+            best, best_at = g.max(), (directions[g.argmax()], pivots[g.argmax()])
+        directions = best_at[0] + size * rng.standard_normal((4000, n_inputs))
+        directions /= np.linalg.norm(directions, axis=1)[:, None]
+        pivots = np.where(rng.random(4000) < 0.5, best_at[1], rng.integers(0, n_samples, 4000))
+    assert best * (1 - 1e-15) <= largest
+    assert largest == pytest.approx(best, rel=1e-4)
+    phi = np.maximum(X @ best_at[0] - X[best_at[1]] @ best_at[0], 0.0)[:, None]
+    for factor, pays in ((1.001, False), (0.98, True)):
+        V, A, c = cp.Variable((1, 2)), cp.Variable((n_inputs, 2)), cp.Variable((1, 2))
+        R = Y - phi @ V - np.ones((n_samples, 1)) @ c - (X @ A if skip == "affine" else 0.0)
+        loss = cp.sum_squares(cp.multiply(np.sqrt(w)[:, None] * np.ones((1, 2)), R)) / 2
+        cp.Problem(cp.Minimize(loss + factor * largest * cp.norm(V))).solve(solver=cp.CLARABEL)
+        assert (np.linalg.norm(V.value) > 1e-4) == pays
+
+
+def test_alpha_max_in_the_plane_is_equivariant():
+    problem = some_problem(n_samples=15, n_inputs=2)
+    X, Y = problem.X, problem.Y
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((2, 2)))[0]
+    for skip in ("affine", "constant"):
+        base = alpha_max(X, Y, skip=skip)
+        assert alpha_max(X @ turn + 5.0, Y, skip=skip) == pytest.approx(base, rel=1e-11)
+        assert alpha_max(1e6 * X, 1e-3 * Y, skip=skip) == pytest.approx(1e3 * base, rel=1e-11)
+        again = alpha_max(np.vstack([X, X]), np.vstack([Y, Y]), skip=skip)
+        assert again == pytest.approx(2 * base, rel=1e-11)
+    assert alpha_max(np.hstack([X, X[:, :1]]), Y) > 0.0
+    one = X[:, :1]
+    assert alpha_max(np.hstack([one, np.ones_like(one)]), Y) == pytest.approx(
+        alpha_max(one, Y), rel=1e-11
+    )
+
+
 def test_alpha_max_of_affine_labels_is_zero():
     x = np.linspace(0.0, 1.0, 10)
     assert alpha_max(x, np.column_stack([2 * x + 1, -x])) < 1e-13
     assert alpha_max([1.0], [2.0]) == 0.0
+    X = np.random.default_rng(0).standard_normal((10, 2))
+    assert alpha_max(X, X @ [[2.0, 1.0], [0.0, -3.0]] + 5.0) < 1e-12
+    assert alpha_max(X, np.full(10, 3.0), skip="constant") < 1e-12
+    assert alpha_max(np.ones((4, 3)), [1.0, 2.0, 3.0, 4.0], skip="constant") < 1e-12
 
 
 def test_alpha_max_is_equivariant():
@@ -447,9 +500,7 @@ def test_networks_that_are_no_candidates_are_refused(skip, network, message):
 
 
 def test_alpha_max_says_what_it_does_not_do():
-    with pytest.raises(InvalidInputError, match=r"X has 2 columns, but alpha_max is exact only"):
-        alpha_max([[0.0, 1.0]], [0.0])
-    with pytest.raises(InvalidInputError, match=r'skip is "none", but alpha_max supports only'):
+    with pytest.raises(InvalidInputError, match=r'skip is "none", but without a skip connection'):
         alpha_max([0.0, 1.0], [0.0, 1.0], skip="none")
 
 

@@ -85,3 +85,50 @@ def test_too_few_points(x):
 def test_too_few_folds():
     with pytest.raises(InvalidInputError, match="n_folds is 1"):
         select_alpha(range(9), range(9), n_folds=1)
+
+
+def bent_plane(n, T, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1.0, 1.0, (n, 2))
+    bend = np.maximum(X @ [0.8, 0.6], 0.0)[:, None] * rng.uniform(1.0, 3.0, T)
+    return X, bend + noise * rng.standard_normal((n, T))
+
+
+class TestSeveralInputs:
+    def test_scores_are_the_losses_of_fits_that_have_not_seen_the_points(self):
+        X, Y = bent_plane(20, 2, 0.1)
+        choice = select_alpha(X, Y, n_folds=3, tol=1e-6)
+        order = np.lexsort(X.T[::-1])
+        fold = np.empty(20, dtype=int)
+        fold[order[np.random.default_rng(0).permutation(20)]] = np.arange(20) % 3
+        for a in (0, len(choice.alphas) - 1):
+            for f in range(3):
+                out = fold == f
+                net = mtrelu.solve(X[~out], Y[~out], choice.alphas[a] * np.mean(~out)).network
+                score = 0.5 * np.mean((net(X[out]) - Y[out]) ** 2)
+                assert choice.scores[a, f] == pytest.approx(score, rel=1e-2)
+
+    def test_small_alphas_are_not_tried_once_the_loss_has_risen(self):
+        choice = select_alpha(*bent_plane(40, 2, 0.5))
+        assert choice.n_held_out.tolist() == [8] * 5
+        assert len(choice.alphas) == len(choice.scores) < 13
+        worse = choice.mean > 1.05 * np.minimum.accumulate(choice.mean)
+        assert worse[-1] and not worse[:-1].any()
+        assert choice.alpha == choice.alphas[choice.mean <= 1.01 * choice.mean.min()].max()
+        assert not choice.least_at_edge
+
+    def test_the_order_of_the_samples_does_not_matter(self):
+        X, Y = bent_plane(20, 2, 0.3)
+        order = np.random.default_rng(1).permutation(20)
+        one = select_alpha(X, Y, n_folds=2)
+        other = select_alpha(X[order], Y[order], n_folds=2)
+        assert one.alpha == pytest.approx(other.alpha, rel=1e-9)
+
+    def test_equal_rows_are_held_out_together(self):
+        X, Y = bent_plane(12, 1, 0.3)
+        choice = select_alpha(np.repeat(X, 2, axis=0), np.repeat(Y, 2, axis=0), n_folds=4)
+        assert choice.n_held_out.tolist() == [6] * 4
+
+    def test_too_few(self):
+        with pytest.raises(InvalidInputError, match="4 distinct"):
+            select_alpha(np.eye(4), np.ones(4))

@@ -28,6 +28,11 @@ def test_sentences_differ():
     assert len({status.advice for status in Status}) == len(Status)
 
 
+def test_a_search_is_not_called_a_proof():
+    assert "not proved" in Status.UNCERTIFIED.meaning
+    assert "time_limit" in Status.UNCERTIFIED.advice
+
+
 def test_an_upper_bound_is_not_called_a_proof_of_the_contrary():
     assert "upper bound" in Status.NOT_OPTIMAL.meaning
     assert "proves nothing against it" in Status.NOT_OPTIMAL.advice

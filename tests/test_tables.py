@@ -28,11 +28,12 @@ def write(path, text):
     ],
 )
 def test_text_tables(tmp_path, name, text):
-    x, Y, tasks = read_table(write(tmp_path / name, text)).choose("x", None)
-    assert tasks == ["u", "v"]
-    assert x.tolist() == [1.0, 4.0]
-    assert Y.tolist() == [[2.0, 3.5], [5.0, -0.006]]
-    assert x.dtype == Y.dtype == np.float64
+    choice = read_table(write(tmp_path / name, text)).choose(["x"], None)
+    assert choice.tasks == ["u", "v"]
+    assert choice.X.tolist() == [[1.0], [4.0]]
+    assert choice.Y.tolist() == [[2.0, 3.5], [5.0, -0.006]]
+    assert choice.X.dtype == choice.Y.dtype == np.float64
+    assert choice.left_out == []
 
 
 def test_parquet_of_every_number_type(tmp_path):
@@ -44,9 +45,9 @@ def test_parquet_of_every_number_type(tmp_path):
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    x, Y, _ = read_table(tmp_path / "t.parquet").choose("x", ["double", "single"])
-    assert x.tolist() == [3, 1, 2]  # the order of the file
-    assert Y.tolist() == [[1.0, 0.5], [2.0, 1.5], [3.0, 2.5]]
+    choice = read_table(tmp_path / "t.parquet").choose(["x"], ["double", "single"])
+    assert choice.X[:, 0].tolist() == [3, 1, 2]  # the order of the file
+    assert choice.Y.tolist() == [[1.0, 0.5], [2.0, 1.5], [3.0, 2.5]]
 
 
 BAD_FILES = {
@@ -105,37 +106,85 @@ def test_bad_columns(tmp_path, case):
     text, tasks, message = BAD_COLUMNS[case]
     table = read_table(write(tmp_path / "a.csv", text))
     with pytest.raises(InvalidInputError, match=message):
-        table.choose("x", tasks)
+        table.choose(["x"], tasks)
 
 
 def test_missing_input_column_names_the_others(tmp_path):
     table = read_table(write(tmp_path / "a.csv", "time,y\n1,2\n"))
     with pytest.raises(InvalidInputError, match=r"column 'x' is not in a.csv. .* time, y"):
-        table.choose("x", None)
+        table.choose(["x"], None)
 
 
 def test_whole_numbers_that_float64_cannot_hold(tmp_path):
     table = read_table(write(tmp_path / "a.csv", f"x,y\n1,{2**53 + 1}\n"))
     with pytest.raises(InvalidInputError, match="beyond 2"):
-        table.choose("x", None)
+        table.choose(["x"], None)
 
 
 def test_parquet_dates_are_refused(tmp_path):
     table = pyarrow.table({"x": [datetime.date(2024, 1, 1)], "y": [1.0]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(InvalidInputError, match="2024-01-01"):
-        read_table(tmp_path / "t.parquet").choose("x", None)
+        read_table(tmp_path / "t.parquet").choose(["x"], None)
 
 
 def test_write_csv_keeps_every_bit(tmp_path):
     values = np.random.default_rng(0).standard_normal(50) * 10.0 ** np.arange(-25, 25)
     write_csv(tmp_path / "a.csv", {"x, y": np.arange(50.0), "v": values})
-    x, Y, tasks = read_table(tmp_path / "a.csv").choose("x, y", None)
-    assert tasks == ["v"]
-    assert np.array_equal(Y[:, 0], values) and np.array_equal(x, np.arange(50.0))
+    choice = read_table(tmp_path / "a.csv").choose(["x, y"], None)
+    assert choice.tasks == ["v"]
+    assert np.array_equal(choice.Y[:, 0], values)
+    assert np.array_equal(choice.X[:, 0], np.arange(50.0))
 
 
 def test_missing_pyarrow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"mtrelu\[cli\]"):
         read_table(write(tmp_path / "a.csv", "x,y\n1,2\n"))
+
+
+CARS = "name,power,weight,mpg\na,1,2,3\nb,,3,4\nc,2,4,\nd,3,5,6\n"
+
+
+class TestMissing:
+    def test_rows_are_named_by_number_and_text(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", CARS))
+        with pytest.raises(
+            InvalidInputError, match=r"'power' .* data rows 2 \(b\).*--drop-missing"
+        ):
+            table.choose(["power", "weight"], ["mpg"])
+
+    def test_rows_are_left_out_on_request_and_named(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", CARS))
+        choice = table.choose(["power", "weight"], ["mpg"], drop_missing=True)
+        assert choice.left_out == ["2 (b)", "3 (c)"]
+        assert choice.X.tolist() == [[1.0, 2.0], [3.0, 5.0]] and choice.Y.tolist() == [[3.0], [6.0]]
+
+    def test_columns_that_were_not_chosen_may_be_incomplete(self, tmp_path):
+        choice = read_table(write(tmp_path / "a.csv", CARS)).choose(["weight"], ["power"],
+                                                                  drop_missing=True)  # fmt: skip
+        assert choice.left_out == ["2 (b)"] and len(choice.X) == 3
+
+    def test_inputs_alone(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", CARS))
+        X, left_out = table.inputs(["weight", "power"], drop_missing=True)
+        assert X.tolist() == [[2.0, 1.0], [4.0, 2.0], [5.0, 3.0]] and left_out == ["2 (b)"]
+        with pytest.raises(InvalidInputError, match="data rows 2"):
+            table.inputs(["weight", "power"])
+
+    def test_infinite_is_not_missing(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", "x,y\n1,2\n2,inf\n"))
+        with pytest.raises(InvalidInputError, match="infinite cells, in data rows 2"):
+            table.choose(["x"], ["y"], drop_missing=True)
+
+    def test_nothing_left(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", "x,y,z\n1,,2\n,2,3\n"))
+        with pytest.raises(InvalidInputError, match="every row"):
+            table.choose(["x"], ["y"], drop_missing=True)
+
+    def test_several_inputs(self, tmp_path):
+        table = read_table(write(tmp_path / "a.csv", "x,y,z\n1,4,2\n2,2,3\n"))
+        choice = table.choose(["z", "x"], None)
+        assert choice.X.tolist() == [[2.0, 1.0], [3.0, 2.0]] and choice.tasks == ["y"]
+        with pytest.raises(InvalidInputError, match="input 'x' is named twice"):
+            table.choose(["x", "x"], None)

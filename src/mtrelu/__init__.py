@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mtrelu.api import certify as certify
     from mtrelu.api import solve as solve
     from mtrelu.certificate import Certificate as Certificate
+    from mtrelu.conversion import as_network as as_network
     from mtrelu.estimators.regressor import ReLURegressor as ReLURegressor
     from mtrelu.io import load_network as load_network
     from mtrelu.io import save_network as save_network
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from mtrelu.losses import QuantileLoss as QuantileLoss
     from mtrelu.losses import SquaredLoss as SquaredLoss
     from mtrelu.network import ReLUNetwork as ReLUNetwork
+    from mtrelu.neuron_reduction import reduce_neurons as reduce_neurons
+    from mtrelu.optimal_polytope import OptimalPolytope as OptimalPolytope
     from mtrelu.optimal_set import OptimalSet as OptimalSet
+    from mtrelu.path import AlphaPath as AlphaPath
+    from mtrelu.path import alpha_path as alpha_path
     from mtrelu.problem import Problem as Problem
     from mtrelu.problem import alpha_from_weight_decay as alpha_from_weight_decay
     from mtrelu.problem import alpha_max as alpha_max
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 # Public names and their rooms.  A name is imported when it is first used, so that `import mtrelu`
 # costs nothing and the command line answers at once.
 _ROOMS = {
+    "AlphaPath": "path",
     "Certificate": "certificate",
     "HuberLoss": "losses",
     "Interpolant": "solvers.interpolation",
@@ -52,6 +58,7 @@ _ROOMS = {
     "LogisticLoss": "losses",
     "Loss": "losses",
     "MissingExtraError": "validation",
+    "OptimalPolytope": "optimal_polytope",
     "OptimalSet": "optimal_set",
     "Problem": "problem",
     "QuantileLoss": "losses",
@@ -64,9 +71,12 @@ _ROOMS = {
     "Verdict": "solvers.interpolation",
     "alpha_from_weight_decay": "problem",
     "alpha_max": "problem",
+    "alpha_path": "path",
+    "as_network": "conversion",
     "certify": "api",
     "interpolate": "solvers.interpolation",
     "load_network": "io",
+    "reduce_neurons": "neuron_reduction",
     "remove_knot": "knot_removal",
     "save_network": "io",
     "solve": "api",

@@ -11,14 +11,16 @@ import numpy as np
 from mtrelu.certificate import Certificate
 from mtrelu.losses import Loss, SquaredLoss
 from mtrelu.network import ReLUNetwork
+from mtrelu.optimal_polytope import OptimalPolytope
 from mtrelu.optimal_set import OptimalSet
+from mtrelu.oracles.base import Oracle
 from mtrelu.problem import Problem
 from mtrelu.solvers.progress import Progress
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
+from mtrelu.validation import FloatArray, InvalidInputError
 from mtrelu.verify import refuse_uncertifiable, verify
 
-METHODS = ("auto", "interpolation", "spline")
+METHODS = ("auto", "interpolation", "spline", "columns")
 
 # The verdict on uniqueness is a proof from the duality gap, and this gap decides nearly all cases.
 VERDICT_TOL = 1e-11
@@ -53,11 +55,16 @@ class Solution:
         """What the certificate concludes, with advice."""
         return self.certificate.status
 
-    def optimal_set(self) -> OptimalSet:
+    def optimal_set(self) -> OptimalSet | OptimalPolytope:
         """Return every optimal network: verdict, exact range of predictions, samples.
 
-        For ``alpha > 0`` the problem is solved again to a relative gap of 1e-11 when the one at
-        hand does not decide whether the optimum is the only one.
+        For ``alpha > 0``, and for several inputs, the problem is solved again to a relative gap of
+        1e-11 when the one at hand does not decide whether the optimum is the only one.
+
+        Returns
+        -------
+        OptimalSet or OptimalPolytope
+            The former for one input and an affine skip connection.
 
         Examples
         --------
@@ -66,14 +73,21 @@ class Solution:
         >>> solution.optimal_set().verdict.value
         'not unique'
         """
-        if self.problem.alpha == 0.0:
-            return OptimalSet.of_interpolation(self.problem.X, self.problem.Y)
-        found = OptimalSet.of_fit(self.problem, self.network, self.dual)
+        problem = self.problem
+        if not _on_line(problem):
+            network, dual = self.network, self.dual
+            if self.certificate.relative_gap > VERDICT_TOL:
+                fit = _fit(problem, VERDICT_TOL, start=network)
+                network, dual = fit.network, fit.dual()
+            return OptimalPolytope.of_solution(problem, network, dual)
+        if problem.alpha == 0.0:
+            return OptimalSet.of_interpolation(problem.X, problem.Y)
+        found = OptimalSet.of_fit(problem, self.network, self.dual)
         if found.verdict != "undecided" or self.certificate.tol <= VERDICT_TOL:
             return found
-        network, dual, _, _ = _fit(self.problem, VERDICT_TOL, None, None, None)
-        hint = None if _residuals_suffice(self.problem) else dual()
-        return OptimalSet.of_fit(self.problem, network, hint)
+        fit = _fit(problem, VERDICT_TOL)
+        hint = None if _residuals_suffice(problem) else fit.dual()
+        return OptimalSet.of_fit(problem, fit.network, hint)
 
 
 def solve(
@@ -90,12 +104,13 @@ def solve(
     time_limit: float | None = None,
     random_state: Any = None,
     callback: Callable[[Progress], None] | None = None,
+    warm_start: ReLUNetwork | None = None,
 ) -> Solution:
-    """Fit a multi-task ReLU network to global optimality [12], [9], or [3] for ``alpha = 0``.
+    """Fit a multi-task ReLU network to global optimality [12], [9], or [2], [3] for ``alpha = 0``.
 
     Parameters
     ----------
-    X : array_like of shape (N,) or (N, 1)
+    X : array_like of shape (N, d) or (N,)
         Inputs.
     Y : array_like of shape (N, T) or (N,)
         Labels, one column a task.
@@ -104,21 +119,29 @@ def solve(
         0 interpolates.
     loss : str or Loss
         ``"squared"``, ``"huber"``, ``"logistic"``, ``"quantile"`` or an instance.
-    skip : {"affine"}
+    skip : {"affine", "constant"}
         The part of the network that is not penalised.
-    method : {"auto", "interpolation", "spline"}
-        ``"interpolation"`` is the closed form for ``alpha = 0``, ``"spline"`` the working-set
-        method for ``alpha > 0``; ``"auto"`` picks the one that applies.
+    method : {"auto", "interpolation", "spline", "columns"}
+        For one input and an affine skip connection ``"interpolation"`` is the closed form for
+        ``alpha = 0`` and ``"spline"`` the working-set method for ``alpha > 0``, in time O(N T).
+        For everything else there is ``"columns"``, which generates neurons. ``"auto"`` picks the
+        one that applies.
     tol : float
         Relative duality gap at which the network counts as certified.
     sample_weight : array_like of shape (N,), optional
         Multiplies the loss of each sample.
     max_iter, time_limit : optional
         Rounds and seconds after which the best network so far is returned, with its certificate.
-    random_state : optional
-        Not used with one input, where nothing is random.
+        A round under way is finished first. The certificate comes on top: where only branch and
+        bound can prove something, it takes up to 10 seconds, or ``time_limit`` if that is less.
+    random_state : int, Generator or None
+        Seed of the heuristic search for neurons with more than two inputs; None is 0. Nothing else
+        is random.
     callback : callable, optional
         Called with a :class:`mtrelu.solvers.progress.Progress` after each round.
+    warm_start : ReLUNetwork, optional
+        A network for a similar problem, whose neurons are tried first by ``"columns"``; the other
+        methods do not need it.
 
     Returns
     -------
@@ -129,29 +152,56 @@ def solve(
     InvalidInputError
         Data or options that cannot work; the message says why and what to try.
 
+    Notes
+    -----
+    How well an optimum can be proved depends on the dimension q of the affine hull of the inputs.
+    For q ≤ 2 each round costs O(N² (log N + T)) and the certificate is exact up to some thousand
+    samples. For q > 2 a heuristic search generates the neurons, and the certificate is exact while
+    :func:`mtrelu.oracles.choice.exact_oracle` is affordable (N ≤ 215 for q = 3, 33 for q = 5); for
+    larger problems the proof comes from branch and bound, whose bound may be far from tight. Then
+    the status is ``UNCERTIFIED`` when the heuristic finds nothing left to gain.
+
     Examples
     --------
     >>> import mtrelu
     >>> solution = mtrelu.solve([0, 1, 2, 3, 4], [0, 1, 2, 1, 0], alpha=0.1)
     >>> solution.network.knots(), solution.status.name
     (array([2.]), 'CERTIFIED')
+
+    The absolute value of the sum of two inputs takes one neuron:
+
+    >>> X = [[0, 0], [1, 0], [0, 1], [1, 1], [-1, 0], [0, -1], [-1, -1]]
+    >>> solution = mtrelu.solve(X, [0, 1, 1, 2, 1, 1, 2], alpha=0)
+    >>> solution.network.n_neurons, round(solution.certificate.dual, 6), solution.status.name
+    (1, 2.828427, 'CERTIFIED')
     """
-    problem = _one_input_problem(X, Y, alpha, loss, skip, sample_weight)
+    problem = _problem(X, Y, alpha, loss, skip, sample_weight)
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit)
-    network, find_dual, n_iter, stopped = _fit(problem, tol, max_iter, time_limit, callback)
+    seed = _as_seed(random_state)
+    if warm_start is not None:
+        problem.check_network(warm_start)
+    fit = _fit(problem, tol, max_iter, time_limit, callback, seed, warm_start)
     # For the squared loss the solver's dual variable is not asked for unless it is needed.
-    dual = None if _residuals_suffice(problem) else find_dual()
-    certificate = verify(problem, network, dual=dual, tol=tol, limit_reached=stopped)
+    dual = None if _on_line(problem) and _residuals_suffice(problem) else fit.dual()
+    patience = 10.0 if time_limit is None else min(time_limit, 10.0)
+
+    def judged(hint: FloatArray | None) -> Certificate:
+        return verify(
+            problem, fit.network, dual=hint, tol=tol, limit_reached=fit.stopped,
+            time_limit=patience, oracle=fit.oracle(),
+        )  # fmt: skip
+
+    certificate = judged(dual)
     if certificate.status is not Status.CERTIFIED and dual is None:
-        dual = find_dual()
+        dual = fit.dual()
         if dual is not None:
-            certificate = verify(problem, network, dual=dual, tol=tol, limit_reached=stopped)
-    return Solution(problem, network, certificate, n_iter, dual)
+            certificate = judged(dual)
+    return Solution(problem, fit.network, certificate, fit.n_iter, dual)
 
 
 def certify(
-    network: ReLUNetwork,
+    network: Any,
     X: Any,
     Y: Any,
     alpha: float,
@@ -160,21 +210,27 @@ def certify(
     skip: str = "affine",
     sample_weight: Any = None,
     tol: float = 1e-6,
+    time_limit: float = 10.0,
 ) -> Certificate:
     """Bound how far any network is from the global optimum.
 
     Parameters
     ----------
-    network : ReLUNetwork
-        Any network, however it was trained.
+    network : ReLUNetwork, ReLURegressor, torch module or MLPRegressor
+        Any network of one hidden ReLU layer, however it was trained; see
+        :func:`mtrelu.conversion.as_network`.
     X, Y, alpha, loss, skip, sample_weight
         The problem, as in :func:`solve`.
     tol : float
         Relative gap at which the network counts as certified.
+    time_limit : float
+        Seconds for branch and bound, where no exact search for a better neuron is affordable.
 
     Returns
     -------
     Certificate
+        For ``alpha = 0`` the residuals say nothing about a dual variable; where the network's
+        parameters do not determine a good one, it comes from `solve`.
 
     Raises
     ------
@@ -189,21 +245,72 @@ def certify(
     >>> certificate.status.name, bool(certificate.relative_gap > 0.5)
     ('NOT_OPTIMAL', True)
     """
-    problem = _one_input_problem(X, Y, alpha, loss, skip, sample_weight)
-    return verify(problem, network, tol=tol)
+    from mtrelu.conversion import as_network
+
+    problem = _problem(X, Y, alpha, loss, skip, sample_weight)
+    candidate = as_network(network, n_inputs=problem.n_inputs)
+    certificate = verify(problem, candidate, tol=tol, time_limit=time_limit)
+    undecided = (Status.CERTIFIED, Status.INFEASIBLE)
+    if problem.alpha == 0.0 and not _on_line(problem) and certificate.status not in undecided:
+        fit = _fit(problem, tol)
+        found = verify(
+            problem, candidate, dual=fit.dual(), tol=tol, time_limit=time_limit,
+            oracle=fit.oracle(),
+        )  # fmt: skip
+        certificate = min(certificate, found, key=lambda each: each.gap)
+    return certificate
 
 
-def _one_input_problem(
+@dataclass(frozen=True)
+class _Fit:
+    """What any solver returns."""
+
+    network: ReLUNetwork
+    dual: Callable[[], FloatArray | None]  # asked for only where it is needed
+    n_iter: int
+    stopped: bool
+    oracle: Callable[[], Oracle | None]
+
+
+def _fit(
+    problem: Problem,
+    tol: float,
+    max_iter: int | None = None,
+    time_limit: float | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    seed: int = 0,
+    start: ReLUNetwork | None = None,
+) -> _Fit:
+    if not _on_line(problem):
+        from mtrelu.solvers.columns import fit_columns
+        from mtrelu.solvers.continuation import fit_interpolant
+        from mtrelu.solvers.pricing import Pricing
+
+        method = fit_interpolant if problem.alpha == 0.0 else fit_columns
+        pricing = Pricing(problem.X, problem.skip, seed)
+        found = method(
+            problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
+            callback=callback, start=start,
+        )  # fmt: skip
+        return _Fit(
+            found.network, lambda: found.dual, found.n_iter, found.stopped, lambda: pricing.exact
+        )
+    if problem.alpha == 0.0:
+        from mtrelu.solvers.interpolation import interpolate
+
+        network = interpolate(problem.X, problem.Y).network()
+        return _Fit(network, lambda: None, 0, False, lambda: None)
+    from mtrelu.solvers.spline import fit_spline
+
+    fit = fit_spline(problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback)
+    return _Fit(fit.network, fit.dual, fit.n_iter, fit.stopped, lambda: None)
+
+
+def _problem(
     X: Any, Y: Any, alpha: float, loss: str | Loss, skip: str, sample_weight: Any
 ) -> Problem:
-    """Return the checked problem, refusing several inputs and numbers too large to work with."""
-    inputs = as_inputs(X)
-    if inputs.shape[1] != 1:
-        raise InvalidInputError(
-            f"X has {inputs.shape[1]} columns, but only one input is supported so far; pass one "
-            "column."
-        )
-    problem = Problem.make(inputs, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    """Return the checked problem, refusing numbers too large to work with."""
+    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
     for name, values in (("X", problem.X), ("Y", problem.Y)):
         largest = max(float(values.max()), -float(values.min()))
         if largest > np.sqrt(np.finfo(np.float64).max / values.size):
@@ -214,22 +321,9 @@ def _one_input_problem(
     return problem
 
 
-def _fit(
-    problem: Problem,
-    tol: float,
-    max_iter: int | None,
-    time_limit: float | None,
-    callback: Callable[[Progress], None] | None,
-) -> tuple[ReLUNetwork, Callable[[], FloatArray | None], int, bool]:
-    """Network, a way to the dual variable, rounds, and whether a limit ended the work."""
-    if problem.alpha == 0.0:
-        from mtrelu.solvers.interpolation import interpolate
-
-        return interpolate(problem.X, problem.Y).network(), lambda: None, 0, False
-    from mtrelu.solvers.spline import fit_spline
-
-    fit = fit_spline(problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback)
-    return fit.network, fit.dual, fit.n_iter, fit.stopped
+def _on_line(problem: Problem) -> bool:
+    """Whether the optimum is a spline: linear algorithms, closed forms."""
+    return problem.n_inputs == 1 and problem.skip == "affine"
 
 
 def _residuals_suffice(problem: Problem) -> bool:
@@ -237,16 +331,31 @@ def _residuals_suffice(problem: Problem) -> bool:
     return isinstance(problem.loss, SquaredLoss)
 
 
+def _as_seed(random_state: Any) -> int:
+    if random_state is None:
+        return 0
+    try:
+        return int(np.random.default_rng(random_state).integers(2**31))
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
+        ) from None
+
+
 def _refuse_options(
     problem: Problem, method: str, max_iter: int | None, time_limit: float | None
 ) -> None:
     if method not in METHODS:
         raise InvalidInputError(f"method is {method!r}; choose one of {', '.join(METHODS)}.")
-    needed = "interpolation" if problem.alpha == 0.0 else "spline"
+    if not _on_line(problem):
+        needed, case = "columns", f'{problem.n_inputs} input(s) with skip="{problem.skip}"'
+    else:
+        needed = "interpolation" if problem.alpha == 0.0 else "spline"
+        case = f"one input and alpha={problem.alpha:g}"
     if method not in ("auto", needed):
         raise InvalidInputError(
-            f"method is {method!r}, which does not apply to alpha={problem.alpha:g}; pass "
-            f"method='auto' or '{needed}'."
+            f"method is {method!r}, which does not apply to {case}; pass method='auto' or "
+            f"'{needed}'."
         )
     if max_iter is not None and max_iter < 1:
         raise InvalidInputError(f"max_iter is {max_iter}; pass a whole number of at least 1.")

@@ -11,6 +11,17 @@ import numpy as np
 from mtrelu.status import Status
 from mtrelu.validation import FloatArray, InvalidInputError
 
+_NUMBERS = (
+    "primal",
+    "dual",
+    "gap",
+    "relative_gap",
+    "violation",
+    "tol",
+    "alpha",
+    "stationarity",
+)
+_SHOWN = 10  # input weights of a neuron, in words
 _STATUS_OF_VALUE = {status.value: status for status in Status}
 
 
@@ -32,12 +43,15 @@ class Certificate:
         ``gap / max(1e-300, primal)``.
     oracle : str
         ``"exact"``, ``"bound"`` or ``"estimate"``: how the dual function was maximised. With
-        ``"estimate"`` the dual value is not a proof.
+        ``"bound"`` the gap is a proof, but may be larger than it need be; with ``"estimate"`` the
+        dual value is not a proof.
     violation : float
-        Largest value of the dual function before scaling, divided by ``alpha``; 1 means feasible.
-        For ``alpha = 0`` the dual variable is known in closed form and this is 1.
+        Largest value of the dual function before scaling, or a bound of it, divided by ``alpha``
+        (by 1 for ``alpha = 0``); 1 means feasible. For ``alpha = 0`` and one input with an affine
+        skip connection the dual variable is known in closed form and this is 1.
     most_violated : tuple or None
-        The neuron ``(w, b)``, unit ``w`` of shape (d,), where that value is attained.
+        The neuron ``(w, b)``, unit ``w`` of shape (d,), where that value is attained; with
+        ``"bound"`` the worst that a search found.
     interpolation_error : float or None
         For ``alpha = 0``: largest ``abs(f(x_i) - y_i)``, divided by the largest absolute label.
     tol : float
@@ -48,6 +62,18 @@ class Certificate:
         Penalty.
     n_samples, n_tasks : int
         Size of the problem that was certified (samples of weight 0 do not count).
+    stationarity : float
+        How far the network is from stationary in its output weights and skip connection, which
+        for fixed neurons are a convex problem; relative, 0 for a stationary network. With P the
+        network's own dual variable, unit ‖w_k‖ and q_k = Σ_i p_i (w_k·x_i + b_k)₊, the largest of
+        the mean of ‖v_k/‖v_k‖ - q_k/α‖ over the neurons, weighted by what they cost,
+        ‖Σ_i p_i‖ / Σ_i ‖p_i‖ and, for an affine skip connection, ‖Σ_i p_i x_iᵀ‖ / Σ_i ‖p_i‖‖x_i‖
+        about the centre of the inputs. 0 for ``alpha = 0``, where the labels alone hold the
+        network; NaN in files stored before it was computed.
+    estimated_relative_gap : float or None
+        What ``relative_gap`` would be if the worst neuron that a search found were the worst. No
+        proof. Only where the oracle is ``"bound"`` and the proved gap is above ``tol``, or where it
+        is ``"estimate"``.
 
     Examples
     --------
@@ -74,6 +100,8 @@ class Certificate:
     alpha: float
     n_samples: int
     n_tasks: int
+    stationarity: float
+    estimated_relative_gap: float | None
 
     def in_words(self) -> str:
         """Say what was proved, for readers who do not know the theory.
@@ -117,6 +145,11 @@ class Certificate:
                     else "."
                 )
             )
+        if self.estimated_relative_gap is not None and self.oracle == "bound":
+            words.append(
+                "If the worst neuron that a search found is the worst there is, which is likely "
+                f"but not proved, the gain is at most {_share(self.estimated_relative_gap)}."
+            )
         if self.interpolation_error is not None:
             words.append(
                 "Between its curve and the labels there is a difference of at most "
@@ -127,7 +160,30 @@ class Certificate:
                 "The score is as small as rounding of the labels in the last digit would make it, "
                 "so there is nothing left to gain."
             )
-        return " ".join([*words, self.status.meaning, self.status.advice])
+        words += [self.status.meaning, self.status.advice]
+        if self.relative_gap > self.tol and self.status not in (
+            Status.CERTIFIED,
+            Status.INFEASIBLE,
+        ):
+            words += self._where_to_gain()
+        return " ".join(words)
+
+    def _where_to_gain(self) -> list[str]:
+        """Sentences on what the network lacks: better output weights, or another neuron."""
+        words = []
+        if self.stationarity > max(self.tol, 1e-9):
+            words.append(
+                "Better output weights for the neurons it has would already help (stationarity "
+                f"{self.stationarity:.2g}, where 0 is best)."
+            )
+        if self.most_violated is not None and self.violation > 1 + self.tol:
+            w, b = self.most_violated
+            weights = ", ".join(f"{entry:.4g}" for entry in w[:_SHOWN])
+            weights += ", ..." if w.size > _SHOWN else ""
+            words.append(
+                f"Of all neurons to add, one with w = ({weights}) and b = {b:.4g} promises most."
+            )
+        return words
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain numbers, strings and lists, ready for strict JSON.
@@ -159,14 +215,17 @@ class Certificate:
         Raises
         ------
         InvalidInputError
-            The mapping is not one that `to_dict` made.
+            The mapping is not one that `to_dict` made. Those stored before ``stationarity`` and
+            ``estimated_relative_gap`` existed get NaN and None.
         """
         try:
+            plain = {"stationarity": np.nan, "estimated_relative_gap": None, **plain}
             values = {name: plain[name] for name in cls.__dataclass_fields__}
-            for name in ("primal", "dual", "gap", "relative_gap", "violation", "tol", "alpha"):
+            for name in _NUMBERS:
                 values[name] = float(values[name])
-            if values["interpolation_error"] is not None:
-                values["interpolation_error"] = float(values["interpolation_error"])
+            for name in ("interpolation_error", "estimated_relative_gap"):
+                if values[name] is not None:
+                    values[name] = float(values[name])
             if values["most_violated"] is not None:
                 w, b = values["most_violated"]
                 values["most_violated"] = (np.asarray(w, dtype=np.float64), float(b))

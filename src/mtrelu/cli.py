@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from mtrelu.datasets import Dataset
     from mtrelu.network import ReLUNetwork
+    from mtrelu.report import Report
+    from mtrelu.scaling import Scaling
     from mtrelu.selection import Selection
     from mtrelu.tables import Table
 
@@ -40,10 +42,14 @@ WRITTEN = {
     "report.html",
     "predictions.csv",
     MODEL,
-    "curves.png",
-    "tasks.png",
-    "knots.png",
     "alpha.png",
+    "contours.png",
+    "curves.png",
+    "dual.png",
+    "fit.png",
+    "knots.png",
+    "tasks.png",
+    "width.png",
 }
 """Every name that `fit` may write: a folder with other files in it is never replaced."""
 
@@ -56,10 +62,26 @@ app = typer.Typer(
 
 Data = Annotated[
     str,
-    typer.Argument(help="A CSV, TSV or Parquet file, or a shipped data set: el-nino, macrodata."),
+    typer.Argument(
+        help="A CSV, TSV or Parquet file, or a shipped data set: el-nino, macrodata, cars."
+    ),
 ]
 Model = Annotated[
     Path, typer.Argument(help=f"A folder that `mtrelu fit` wrote, or the {MODEL} in it.")
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--x",
+        "--input",
+        metavar="COLUMN",
+        help="The input column; give the option again for every further one.",
+        show_default=False,
+    ),
+]
+DropMissing = Annotated[
+    bool,
+    typer.Option("--drop-missing", help="Leave out the rows with unknown values, and name them."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]
 
@@ -115,13 +137,11 @@ def _root(
 @_tidy
 def fit(
     data: Data,
-    x: Annotated[
-        str | None, typer.Option("--x", metavar="COLUMN", help="The input column.")
-    ] = None,
+    x: Inputs = None,
     tasks: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,C", help="The task columns, separated by commas.  [default: all others]"
+            metavar="A,B,C", help="The task columns, separated by commas; all others if not given."
         ),
     ] = None,
     alpha: Annotated[
@@ -134,14 +154,18 @@ def fit(
     ] = "auto",
     loss: Annotated[str, typer.Option(help="squared, huber, logistic or quantile.")] = "squared",
     standardize: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--standardize", help="Let tasks in different units count alike: divide each by its sd."
+            "--standardize/--no-standardize",
+            help="Let tasks, and inputs where there are several, count alike in spite of their "
+            "units: divide each by its sd. By default with several inputs only.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
+    drop_missing: DropMissing = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder to write.  [default: mtrelu-DATA]"),
+        typer.Option(metavar="DIR", help="The folder to write, mtrelu-DATA if not given."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -152,90 +176,79 @@ def fit(
     from mtrelu.api import solve
     from mtrelu.io import save_network
     from mtrelu.losses import make_loss
-    from mtrelu.report import Report
+    from mtrelu.report import CurveReport, SurfaceReport
     from mtrelu.selection import select_alpha
     from mtrelu.tables import write_csv
 
     chosen_loss = make_loss(loss)
     used_alpha = _alpha(alpha)
     target = out if out is not None else Path(f"mtrelu-{Path(data).stem}")
-    table = _choose(data, x, tasks)
-    scale = np.ones(len(table.tasks))
-    if standardize:
-        if chosen_loss.name == "logistic":
-            raise mtrelu.InvalidInputError(
-                "--standardize changes the labels, but the logistic loss needs them between 0 and "
-                "1. Use one or the other."
-            )
-        spread = table.Y.std(axis=0)
-        scale = np.where(spread > 0, spread, 1.0)
-    Y = table.Y / scale
+    table, left_out = _choose(data, x, tasks, drop_missing)
+    several = len(table.input_names) > 1
+    scaling = _scaling(table, standardize, chosen_loss.name)
+    X, Y = scaling.inputs(table.X), scaling.labels(table.Y)
 
     with _new_folder(target, force) as folder:
         selection: Selection | None = None
         if used_alpha is None:
             with _progress("choosing alpha") as progress:
-                selection = select_alpha(table.x, Y, loss=chosen_loss, progress=progress)
+                selection = select_alpha(X, Y, loss=chosen_loss, progress=progress)
             used_alpha = selection.alpha
-        solution = solve(table.x, Y, used_alpha, loss=chosen_loss)
+        with _progress("fitting"):
+            solution = solve(X, Y, used_alpha, loss=chosen_loss)
 
-        report = Report(
+        report = (SurfaceReport if several else CurveReport)(
             solution=solution,
             tasks=table.tasks,
-            input_name=table.input_name,
+            input_names=table.input_names,
             title=table.title,
             description=table.description,
-            scale=scale,
+            scaling=scaling,
             selection=selection,
-            command=_command(data, x, tasks, alpha, loss, standardize),
+            command=_command(data, x, tasks, alpha, loss, standardize, drop_missing),
             version=mtrelu.__version__,
+            left_out=left_out,
         )
         with _progress("drawing the pictures"):
             for name, png in report.figures.items():
                 (folder / f"{name}.png").write_bytes(png)
         (folder / "report.html").write_text(report.html(), encoding="utf-8")
 
-        low, high = report.optimal_set.range(table.x[:, None])
-        middle = solution.network(table.x[:, None])
-        columns = {table.input_name: table.x}
-        for t, name in enumerate(table.tasks):
-            columns[name] = middle[:, t] * scale[t]
-            columns[f"{name} low"] = low[:, t] * scale[t]
-            columns[f"{name} high"] = high[:, t] * scale[t]
-        if len(columns) != 1 + 3 * len(table.tasks):
-            raise mtrelu.InvalidInputError(
-                'the predictions of a task NAME are written as "NAME", "NAME low" and "NAME high", '
-                "but another column has one of these names already. Rename it."
-            )
-        write_csv(folder / "predictions.csv", columns)
+        network = scaling.in_own_units(solution.network)
+        write_csv(folder / "predictions.csv", _predictions(table, network(table.X), report))
         save_network(
             folder / MODEL,
-            _rescaled(solution.network, scale),
+            network,
             {
                 "mtrelu": mtrelu.__version__,
                 "data": data,
-                "input": table.input_name,
+                "inputs": list(table.input_names),
                 "tasks": list(table.tasks),
-                "scale": scale.tolist(),
+                "scaling": scaling.to_dict(),
                 "alpha": solution.problem.alpha,
                 "loss": chosen_loss.config(),
                 "certificate": solution.certificate.to_dict(),
             },
         )
-    _summary(
-        {
-            "tasks, points": f"{len(table.tasks)}, {len(table.x)}",
-            "alpha": f"{used_alpha:.4g}"
-            + (" (chosen by cross-validation)" if selection is not None else ""),
-            "knots": str(len(solution.network.knots())),
-            "optimal?": f"{solution.status.value}, relative gap "
-            f"{solution.certificate.relative_gap:.1e}",
-            "the only optimum?": report.optimal_set.verdict.value,
-            "two optima differ": report.spread,
-            "median RMSE": f"{np.median(report.rmse):.4g}",
-            "report": str(target / "report.html"),
-        }
-    )
+    rows = {
+        "tasks, points": f"{len(table.tasks)}, {len(table.X)}",
+        "alpha": f"{used_alpha:.4g}"
+        + (" (chosen by cross-validation)" if selection is not None else ""),
+        report.size[0]: str(report.size[1]),
+        "optimal?": f"{solution.status.value}, relative gap "
+        f"{solution.certificate.relative_gap:.1e}",
+        "the only optimum?": report.optimal_set.verdict.value,
+        "two optima differ": report.spread,
+        **(
+            {"median R²": f"{np.nanmedian(report.r2):.4g}"}
+            if scaling.scales_tasks
+            else {"median RMSE": f"{np.median(report.rmse):.4g}"}
+        ),
+        "report": str(target / "report.html"),
+    }
+    if left_out:
+        rows = {"rows left out": ", ".join(left_out)} | rows
+    _summary(rows)
 
 
 @app.command()
@@ -244,26 +257,32 @@ def predict(
     model: Model,
     data: Data,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The CSV file to write.")],
-    x: Annotated[
-        str | None,
-        typer.Option("--x", metavar="COLUMN", help="The input column.  [default: as fitted]"),
-    ] = None,
+    x: Inputs = None,
+    drop_missing: DropMissing = False,
     force: Force = False,
 ) -> None:
-    """Evaluate a saved model at the inputs of a table and write a CSV file."""
+    """Evaluate a saved model at the inputs of a table and write a CSV file.
+
+    The input columns are those of the fit if --x is not given.
+    """
     from mtrelu.tables import write_csv
     from mtrelu.validation import InvalidInputError
 
     network, metadata = _load_model(model)
-    inputs = _open(data)[0].numbers(x if x is not None else metadata["input"])
+    if x and len(x) != network.n_inputs:
+        raise InvalidInputError(
+            f"--x names {len(x)} columns, but the model has {network.n_inputs} inputs: "
+            f"{', '.join(metadata['inputs'])}. Name one column for each, in this order."
+        )
+    table = _open(data, drop_missing)[0]
+    inputs, left_out = table.inputs(x or metadata["inputs"], drop_missing=drop_missing)
     if out.is_dir() or (out.exists() and not force):
         raise InvalidInputError(
             f"--out {out} exists already. Give another name"
             + (", or --force to replace the file." if out.is_file() else ".")
         )
-    predictions = network(inputs[:, None])
-    columns = {metadata["input"]: inputs}
-    columns |= {name: predictions[:, t] for t, name in enumerate(metadata["tasks"])}
+    columns = dict(zip(metadata["inputs"], inputs.T, strict=True))
+    columns |= dict(zip(metadata["tasks"], network(inputs).T, strict=True))
     beside = out.with_name(f".{out.name}.part-{os.getpid()}")
     try:
         write_csv(beside, columns)
@@ -271,29 +290,31 @@ def predict(
     finally:
         beside.unlink(missing_ok=True)
     typer.echo(f"{len(inputs)} rows written to {out}")
+    _tell_left_out(left_out)
 
 
 @app.command()
 @_tidy
-def certify(model: Model, data: Data) -> None:
+def certify(model: Model, data: Data, drop_missing: DropMissing = False) -> None:
     """Check a saved model against a table; exit code 0 only if its optimality is proved."""
-    import numpy as np
-
     from mtrelu.api import certify as certify_network
     from mtrelu.losses import make_loss
+    from mtrelu.scaling import Scaling
     from mtrelu.status import Status
 
     network, metadata = _load_model(model)
-    inputs, Y, _ = _open(data)[0].choose(metadata["input"], metadata["tasks"])
-    scale = np.array(metadata["scale"])
+    table = _open(data, drop_missing)[0]
+    choice = table.choose(metadata["inputs"], metadata["tasks"], drop_missing=drop_missing)
+    scaling = Scaling.from_dict(metadata["scaling"])
     certificate = certify_network(
-        _rescaled(network, 1.0 / scale),
-        inputs,
-        Y / scale,
+        scaling.as_fitted(network),
+        scaling.inputs(choice.X),
+        scaling.labels(choice.Y),
         metadata["alpha"],
         loss=make_loss(metadata["loss"]),
     )
     typer.echo(certificate.in_words())
+    _tell_left_out(choice.left_out)
     if certificate.status is not Status.CERTIFIED:
         raise typer.Exit(NOT_CERTIFIED)
 
@@ -314,43 +335,90 @@ def _alpha(text: str) -> float | None:
         ) from None
 
 
-def _open(data: str) -> tuple[Table, Dataset | None]:
+def _open(data: str, drop_missing: bool) -> tuple[Table, Dataset | None]:
     """The table of a file or of a shipped data set."""
-    from mtrelu.datasets import DATASETS
+    from mtrelu.datasets import DATASETS, INCOMPLETE
     from mtrelu.tables import Table, read_table
+    from mtrelu.validation import InvalidInputError
 
     if data not in DATASETS:
         return read_table(data), None
-    shipped = DATASETS[data]()
-    columns = dict(zip(shipped.tasks, shipped.Y.T, strict=True))
-    return Table(data, {shipped.input_name: shipped.x} | columns), shipped
+    try:
+        shipped = DATASETS[data](**({"drop_missing": drop_missing} if data in INCOMPLETE else {}))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error} Here that is the option --drop-missing.") from None
+    columns = dict(zip(shipped.input_names, shipped.X.T, strict=True))
+    columns |= dict(zip(shipped.tasks, shipped.Y.T, strict=True))
+    return Table(data, columns), shipped
 
 
-def _choose(data: str, x: str | None, tasks: str | None) -> Dataset:
-    """The input and the tasks to fit."""
+def _choose(
+    data: str, x: list[str] | None, tasks: str | None, drop_missing: bool
+) -> tuple[Dataset, list[str]]:
+    """The inputs and the tasks to fit, and the rows that were left out."""
     from mtrelu.datasets import Dataset
     from mtrelu.validation import InvalidInputError
 
-    table, shipped = _open(data)
-    if x is not None:
-        input_name = x
-    elif shipped is not None:
-        input_name = shipped.input_name
-    else:
+    table, shipped = _open(data, drop_missing)
+    if not x and shipped is None:
         raise InvalidInputError(
             f"--x is missing: say which column of {table.name} is the input. Its columns are "
             f"{', '.join(list(table.columns)[:12])}."
         )
+    inputs = list(x or (shipped.input_names if shipped else ()))
     wanted = None if tasks is None else [name.strip() for name in next(csv.reader([tasks]))]
-    inputs, Y, names = table.choose(input_name, wanted)
+    choice = table.choose(inputs, wanted, drop_missing=drop_missing)
     return Dataset(
-        x=inputs,
-        Y=Y,
-        tasks=tuple(names),
-        input_name=input_name,
-        title=shipped.title if shipped else f"{_and(names)} over {input_name}",
+        X=choice.X,
+        Y=choice.Y,
+        tasks=tuple(choice.tasks),
+        input_names=tuple(inputs),
+        title=shipped.title if shipped else f"{_and(choice.tasks)} over {_and(inputs, 'inputs')}",
         description=shipped.description if shipped else f"The data are from the file {data}.",
+    ), choice.left_out
+
+
+def _scaling(table: Dataset, standardize: bool | None, loss: str) -> Scaling:
+    """The units of the fit; by default as the data came with one input, else all on one scale."""
+    from mtrelu.scaling import Scaling
+    from mtrelu.validation import InvalidInputError
+
+    several = len(table.input_names) > 1
+    if standardize and loss == "logistic":
+        raise InvalidInputError(
+            "--standardize changes the labels, but the logistic loss needs them between 0 and 1. "
+            "Use one or the other."
+        )
+    wanted = several if standardize is None else standardize
+    return Scaling.of(
+        table.X, table.Y, inputs=several and wanted, tasks=wanted and loss != "logistic"
     )
+
+
+def _predictions(table: Dataset, predictions: np.ndarray, report: Report) -> dict[str, np.ndarray]:
+    """The columns of predictions.csv: inputs, predictions, and with one input their ranges."""
+    from mtrelu.validation import InvalidInputError
+
+    columns = dict(zip(table.input_names, table.X.T, strict=True))
+    if len(table.input_names) > 1:
+        # At the data all optimal networks agree, so that there is no range to tell.
+        return columns | dict(zip(table.tasks, predictions.T, strict=True))
+    low, high = (end * report.scaling.task_spread for end in report.optimal_set.range(table.X))
+    for t, name in enumerate(table.tasks):
+        columns[name] = predictions[:, t]
+        columns[f"{name} low"] = low[:, t]
+        columns[f"{name} high"] = high[:, t]
+    if len(columns) != 1 + 3 * len(table.tasks):
+        raise InvalidInputError(
+            'the predictions of a task NAME are written as "NAME", "NAME low" and "NAME high", '
+            "but another column has one of these names already. Rename it."
+        )
+    return columns
+
+
+def _tell_left_out(rows: list[str]) -> None:
+    if rows:
+        typer.echo(f"left out, since a value is unknown: rows {', '.join(rows)}")
 
 
 def _load_model(path: Path) -> tuple[ReLUNetwork, dict[str, Any]]:
@@ -361,26 +429,13 @@ def _load_model(path: Path) -> tuple[ReLUNetwork, dict[str, Any]]:
     if not path.exists():
         raise InvalidInputError(f"{path} does not exist. Give a folder that `mtrelu fit` wrote.")
     network, metadata = load_network(path)
-    missing = {"input", "tasks", "scale", "alpha", "loss"} - metadata.keys()
+    missing = {"inputs", "tasks", "scaling", "alpha", "loss"} - metadata.keys()
     if missing:
         raise InvalidInputError(
             f"{path} holds a network, but not what it was fitted to "
             f"({', '.join(sorted(missing))}). Give a model that `mtrelu fit` wrote."
         )
     return network, metadata
-
-
-def _rescaled(network: ReLUNetwork, scale: np.ndarray) -> ReLUNetwork:
-    """The network with task t multiplied by ``scale[t]``."""
-    from mtrelu.network import ReLUNetwork
-
-    return ReLUNetwork(
-        w=network.w,
-        b=network.b,
-        v=network.v * scale,
-        A=network.A * scale[:, None],
-        c=network.c * scale,
-    )
 
 
 @contextmanager
@@ -450,20 +505,29 @@ def _summary(rows: dict[str, str]) -> None:
 
 
 def _command(
-    data: str, x: str | None, tasks: str | None, alpha: str, loss: str, standardize: bool
+    data: str,
+    x: list[str] | None,
+    tasks: str | None,
+    alpha: str,
+    loss: str,
+    standardize: bool | None,
+    drop_missing: bool,
 ) -> str:
     """The command line that makes the same fit."""
     words = ["mtrelu", "fit", data]
-    words += ["--x", x] if x is not None else []
+    for column in x or ():
+        words += ["--x", column]
     words += ["--tasks", tasks] if tasks is not None else []
     words += ["--alpha", alpha] if alpha != "auto" else []
     words += ["--loss", loss] if loss != "squared" else []
-    words += ["--standardize"] if standardize else []
+    if standardize is not None:
+        words += ["--standardize" if standardize else "--no-standardize"]
+    words += ["--drop-missing"] if drop_missing else []
     return shlex.join(words)
 
 
-def _and(names: list[str], most: int = 3) -> str:
+def _and(names: list[str], what: str = "tasks", most: int = 3) -> str:
     """A, B and C; only their number where there are more."""
     if len(names) > most:
-        return f"{len(names)} tasks"
+        return f"{len(names)} {what}"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -295,34 +295,41 @@ def alpha_max(
     loss: str | Mapping[str, Any] | Loss = "squared",
     skip: str = "affine",
     sample_weight: Any = None,
+    time_limit: float = 10.0,
 ) -> float:
-    """Return the smallest penalty for which the affine fit is optimal.
+    """Return the smallest penalty for which the fit without neurons is optimal.
 
-    It is the maximum of the dual function ‖Σ_i p_i (w·x_i + b)₊‖₂ at the dual variable of the
-    affine fit; for a loss with kinks, whose dual variable need not be unique, an upper bound.
+    It is the maximum of the dual function ‖Σ_i p_i (w·x_i + b)₊‖₂ at the dual variable of the fit
+    without neurons. From this penalty on that fit is optimal in any case, but what is returned may
+    be larger than needed, an upper bound: for a loss with kinks, whose dual variable need not be
+    unique, and for many samples of three or more inputs, where the maximum is bounded instead of
+    found (see `mtrelu.oracles.choice`).
 
     Parameters
     ----------
-    X : array_like of shape (N, 1) or (N,)
-        Inputs; one column so far.
+    X : array_like of shape (N, d) or (N,)
+        Inputs.
     Y : array_like of shape (N, T) or (N,)
         Labels.
     loss : str, mapping or Loss
         See `make_loss`.
-    skip : {"affine"}
-        Only an affine skip connection so far.
+    skip : {"affine", "constant"}
+        The part of the network that is not penalised.
     sample_weight : array_like of shape (N,), optional
         Non-negative weights.
+    time_limit : float
+        Seconds that a bound of the maximum may take; no limit where the maximum is exact.
 
     Returns
     -------
     float
-        Zero, or as good as zero, when the labels are affine in the inputs.
+        Zero, or as good as zero, when the labels are affine in the inputs (constant, for a constant
+        skip).
 
     Raises
     ------
     InvalidInputError
-        As `Problem.make`; more than one input column; another skip connection.
+        As `Problem.make`; no skip connection.
 
     Examples
     --------
@@ -330,22 +337,29 @@ def alpha_max(
     0.333333333333
     """
     problem = Problem.make(X, Y, 1.0, loss=loss, skip=skip, sample_weight=sample_weight)
-    if problem.n_inputs != 1:
+    if problem.skip == "none":
         raise InvalidInputError(
-            f"X has {problem.n_inputs} columns, but alpha_max is exact only for one so far; "
-            "pass one input column."
+            'skip is "none", but without a skip connection the best bias of a neuron need not put '
+            'it through a data point, and no oracle covers that; pass skip="constant" or "affine".'
         )
-    if problem.skip != "affine":
-        raise InvalidInputError(
-            f'skip is "{problem.skip}", but alpha_max supports only an affine skip connection so '
-            'far; pass skip="affine".'
-        )
-    from mtrelu.oracles.line import dual_function
-
-    x = problem.X[:, 0]
-    order = np.argsort(x, kind="stable")
     P = problem.affine_fit()[2]
-    return float(np.max(dual_function(x[order], P[order])))
+    if problem.n_inputs == 1 and problem.skip == "affine":
+        from mtrelu.oracles.line import dual_function
+
+        x = problem.X[:, 0]
+        order = np.argsort(x, kind="stable")
+        return float(np.max(dual_function(x[order], P[order])))
+    from mtrelu.oracles.base import Hull, Oracle
+    from mtrelu.oracles.plane import PlaneOracle
+
+    oracle: Oracle
+    if Hull.of(problem.X).Z.shape[1] <= 2:
+        oracle = PlaneOracle(problem.X, problem.skip)
+    else:
+        from mtrelu.oracles.choice import certifying_oracle
+
+        oracle = certifying_oracle(problem.X, problem.skip, time_limit)
+    return oracle.search(P).value
 
 
 def alpha_from_weight_decay(

@@ -51,9 +51,9 @@ class Status(enum.Enum):
     )
     UNCERTIFIED = (
         "uncertified",
-        "Only a heuristic search for a better neuron was made, so nothing global is proved.",
-        "Read the gap as an estimate. Use fewer inputs or samples, where an exact search is "
-        "affordable, if a proof is needed.",
+        "A search found nothing to gain, but that there is nothing was not proved.",
+        "Read it as likely, not as a proof. If a proof is needed, raise time_limit, or use fewer "
+        "inputs or samples, where an exact search is affordable.",
     )
     LIMIT_REACHED = (
         "limit reached",

@@ -13,11 +13,33 @@ import numpy as np
 
 from mtrelu.validation import InvalidInputError, MissingExtraError
 
-__all__ = ["Table", "read_table", "write_csv"]
+__all__ = ["Choice", "Table", "read_table", "write_csv"]
 
 PARQUET = {".parquet", ".pq"}
 TEXT = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}
 """What separates the columns, by the file's ending; None: seen from its first line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The inputs and the tasks that were chosen from a table.
+
+    Attributes
+    ----------
+    X : ndarray of shape (N, d), float64
+        One column per input.
+    Y : ndarray of shape (N, T), float64
+        One column per task.
+    tasks : list of str
+        The names of the tasks.
+    left_out : list of str
+        The rows that were left out since a value is unknown, by number and name.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    tasks: list[str]
+    left_out: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +75,105 @@ class Table:
         InvalidInputError
             If there is no such column, or it holds text, dates, empty cells, NaN or infinities.
         """
+        values = self._values(column)
+        unknown = np.flatnonzero(np.isnan(values))
+        if unknown.size:
+            raise InvalidInputError(
+                f"column {column!r} of {self.name} has {unknown.size} empty or non-finite cells, "
+                f"in data rows {_few(self._names_of(unknown))}. Unknown values are not dropped or "
+                "guessed: fill them in, remove these rows (or leave them out with --drop-missing), "
+                "or leave the column out."
+            )
+        return values
+
+    def inputs(
+        self, names: Sequence[str], *, drop_missing: bool = False
+    ) -> tuple[np.ndarray, list[str]]:
+        """The inputs alone.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the columns.
+        drop_missing : bool, default=False
+            Leave out the rows where one of them is unknown.
+
+        Returns
+        -------
+        X : ndarray of shape (N, d), float64
+            One column per name.
+        left_out : list of str
+            The rows that were left out, by number and name.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is missing, not numeric, incomplete, or named twice, or if no row is left.
+        """
+        _refuse_twice(names, "input")
+        X = np.column_stack([self._wanted(name, drop_missing) for name in names])
+        known, left_out = self._known(X)
+        return X[known], left_out
+
+    def choose(
+        self, inputs: Sequence[str], tasks: Sequence[str] | None, *, drop_missing: bool = False
+    ) -> Choice:
+        """The inputs and the tasks.
+
+        Parameters
+        ----------
+        inputs : sequence of str
+            Names of the input columns.
+        tasks : sequence of str or None
+            Names of the task columns; None: all other columns, which must be numeric.
+        drop_missing : bool, default=False
+            Leave out the rows where an input or a task is unknown: an empty cell or NaN.
+
+        Returns
+        -------
+        Choice
+            Inputs, tasks, and which rows were left out.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is missing, not numeric, incomplete, or named twice, or if no row is left.
+        """
+        _refuse_twice(inputs, "input")
+        X = np.column_stack([self._wanted(name, drop_missing) for name in inputs])
+        chosen = [name for name in self.columns if name not in inputs]
+        if tasks is not None:
+            chosen = list(tasks)
+        if not chosen:
+            raise InvalidInputError(
+                f"{self.name} has no column besides {_few(map(repr, inputs))}: there is nothing to "
+                "fit. Give a file with at least one task column."
+            )
+        _refuse_twice(chosen, "task")
+        both = [name for name in chosen if name in inputs]
+        if both:
+            raise InvalidInputError(
+                f"task {both[0]!r} is named as the input too; name each column once."
+            )
+        Y = np.column_stack([self._wanted(name, drop_missing) for name in chosen])
+        known, left_out = self._known(np.hstack([X, Y]))
+        return Choice(X[known], Y[known], chosen, left_out)
+
+    def _wanted(self, column: str, drop_missing: bool) -> np.ndarray:
+        return self._values(column) if drop_missing else self.numbers(column)
+
+    def _known(self, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Which rows (N,) have no NaN, and the names of those that have."""
+        unknown = np.isnan(values).any(axis=1)
+        if unknown.all():
+            raise InvalidInputError(
+                f"every row of {self.name} has an unknown value in one of the chosen columns; "
+                "nothing is left to fit. Leave the incomplete columns out."
+            )
+        return ~unknown, self._names_of(np.flatnonzero(unknown))
+
+    def _values(self, column: str) -> np.ndarray:
+        """One column as numbers, NaN where a value is unknown."""
         if column not in self.columns:
             raise InvalidInputError(
                 f"column {column!r} is not in {self.name}. Its columns are {_few(self.columns)}."
@@ -67,61 +188,31 @@ class Table:
                 "the column out by naming the others with --tasks."
             )
         try:
-            values = np.asarray(cells.cast("double").to_numpy(), dtype=np.float64)
+            values = np.array(cells.cast("double").to_numpy(), dtype=np.float64)
         except ValueError:
             raise InvalidInputError(
                 f"column {column!r} of {self.name} holds whole numbers beyond 2**53, which float64 "
                 "cannot tell apart. Subtract an offset first."
             ) from None
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            rows = _few([int(i) + 1 for i in bad])
+        infinite = np.flatnonzero(np.isinf(values))
+        if infinite.size:
             raise InvalidInputError(
-                f"column {column!r} of {self.name} has {bad.size} empty or non-finite cells, in "
-                f"data rows {rows}. Unknown values are not dropped or guessed: fill them in, "
-                "remove these rows, or leave the column out."
+                f"column {column!r} of {self.name} has {infinite.size} infinite cells, in data "
+                f"rows {_few(self._names_of(infinite))}. Remove these rows, or leave the column "
+                "out."
             )
         return values
 
-    def choose(
-        self, x: str, tasks: Sequence[str] | None
-    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """The input and the tasks.
+    def _names_of(self, rows: np.ndarray) -> list[str]:
+        """Row numbers from 1, each with its cell of the first column of text, if there is one."""
+        import pyarrow.types as types
 
-        Parameters
-        ----------
-        x : str
-            Name of the input column.
-        tasks : sequence of str or None
-            Names of the task columns; None: all other columns, which must be numeric.
-
-        Returns
-        -------
-        x : ndarray of shape (N,), float64
-            The input.
-        Y : ndarray of shape (N, T), float64
-            One column per task.
-        tasks : list of str
-            Their names.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is missing, not numeric, incomplete, or named twice.
-        """
-        inputs = self.numbers(x)
-        chosen = [name for name in self.columns if name != x] if tasks is None else list(tasks)
-        if not chosen:
-            raise InvalidInputError(
-                f"{self.name} has no column besides {x!r}: there is nothing to fit. "
-                "Give a file with at least one task column."
-            )
-        twice = [name for name, count in Counter(chosen).items() if count > 1]
-        if twice or x in chosen:
-            name = twice[0] if twice else x
-            why = "twice" if twice else "as the input too"
-            raise InvalidInputError(f"task {name!r} is named {why}; name each column once.")
-        return inputs, np.column_stack([self.numbers(name) for name in chosen]), chosen
+        for cells in self.columns.values() if rows.size else ():
+            if isinstance(cells, np.ndarray):
+                continue
+            if types.is_string(cells.type) or types.is_large_string(cells.type):
+                return [f"{i + 1} ({cells[int(i)].as_py()})" for i in rows]
+        return [str(i + 1) for i in rows]
 
 
 def read_table(path: str | Path) -> Table:
@@ -216,6 +307,12 @@ def _read_text(path: Path, delimiter: str | None) -> Any:
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
         convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
     )
+
+
+def _refuse_twice(names: Sequence[str], what: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InvalidInputError(f"{what} {name!r} is named twice; name each column once.")
 
 
 def _is_numeric(kind: Any) -> bool:

@@ -3,13 +3,15 @@ import itertools
 import cvxpy
 import numpy as np
 import pytest
-from scipy.sparse import issparse
+from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import mtrelu
 from mtrelu import InvalidInputError, ReLURegressor
 from mtrelu.status import Status
 
@@ -184,12 +186,11 @@ class TestNumberOfKnots:
 
 
 BAD = {
-    "two columns": (np.ones((4, 2)), np.ones(4), "2 columns"),
     "lengths": ([[1.0], [2.0]], [1.0, 2.0, 3.0], "rows"),
     "no labels": ([[1.0], [2.0]], None, "y is None"),
     "NaN label": ([[1.0], [2.0]], [1.0, np.nan], "y has"),
     "infinite input": ([[1.0], [np.inf]], [1.0, 2.0], "X"),
-    "empty": (np.empty((0, 1)), np.empty(0), "X"),
+    "empty": (np.empty((0, 1)), np.empty(0), r"X cannot be used: .* 0 sample"),
     "text": ([["a"], ["b"]], [1.0, 2.0], "X"),
 }
 
@@ -208,7 +209,7 @@ class TestBadInput:
             ReLURegressor(alpha=alpha).fit(X, Y)
 
     def test_two_columns_at_prediction(self):
-        with pytest.raises(InvalidInputError, match="2 columns"):
+        with pytest.raises(InvalidInputError, match="X has 2 features"):
             ReLURegressor().fit(X, Y).predict(np.ones((3, 2)))
 
 
@@ -225,42 +226,103 @@ class TestScikitLearn:
         ).fit(X, Y)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
-    def test_scikit_learns_own_checks(self):
-        one_column = "FirstColumn passes one column on, whatever it was given"
-        wording = "refused, in words of our own"
-        vector = "a vector is one input column here"
-        expected = {
-            "check_n_features_in": one_column,
-            "check_n_features_in_after_fitting": one_column,
-            "check_fit1d": vector,
-            "check_fit2d_predict1d": vector,
-            "check_complex_data": wording,
-            "check_dtype_object": wording,
-            "check_estimators_empty_data_messages": wording,
-            "check_estimators_nan_inf": wording,
-            "check_regressors_train": "one column of ten explains too little",
-        }
-        results = check_estimator(
-            FirstColumn(), on_fail=None, on_skip=None, expected_failed_checks=expected
+    def test_names_of_columns(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"power": X[:, 0], "weight": X[:, 0] ** 2 / 15})
+        model = ReLURegressor(alpha=5.0).fit(frame, Y)
+        assert model.feature_names_in_.tolist() == ["power", "weight"]
+        with pytest.raises(InvalidInputError, match="feature names"):
+            model.predict(frame[["weight", "power"]])
+
+
+VECTOR = "a vector is one input here, as in all of mtrelu"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [ReLURegressor()], expected_failed_checks=lambda _: {"check_fit1d": VECTOR}
+)
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def plane(seed=0, n=25, T=2, noise=0.05):
+    """Tasks that bend along one line of the plane."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.uniform(-1.0, 1.0, (n, 2))
+    bend = np.maximum(inputs @ [0.8, 0.6] + 0.1, 0.0)[:, None] * rng.uniform(1.0, 3.0, T)
+    return inputs, bend + inputs @ rng.standard_normal((2, T)) + noise * rng.standard_normal((n, T))
+
+
+class TestSeveralInputs:
+    def test_the_fit_is_that_of_solve(self):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1).fit(inputs, labels)
+        solution = mtrelu.solve(inputs, labels, 0.1)
+        np.testing.assert_allclose(
+            model.predict(inputs), solution.network(inputs), rtol=0, atol=1e-3
         )
-        failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
-        assert failed == {}, failed
+        assert model.status_ is Status.CERTIFIED and model.certificate_.relative_gap <= 1e-6
+        assert model.n_features_in_ == 2 and isinstance(model.n_iter_, int)
 
+    def test_the_certificate_is_that_of_the_objective(self):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1).fit(inputs, labels)
+        net = model.network_
+        loss = 0.5 * np.sum((model.predict(inputs) - labels) ** 2)
+        norms = np.linalg.norm(net.v, axis=1) * np.linalg.norm(net.w, axis=1)
+        assert model.certificate_.primal == pytest.approx(loss + 0.1 * norms.sum(), rel=1e-9)
+        assert model.certificate_.dual <= model.certificate_.primal
 
-class FirstColumn(ReLURegressor):
-    """`ReLURegressor` on the first of the columns given."""
+    def test_rotating_the_inputs_changes_nothing(self):
+        inputs, labels = plane()
+        turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+        one = ReLURegressor(alpha=0.1, tol=1e-8).fit(inputs, labels)
+        other = ReLURegressor(alpha=0.1, tol=1e-8).fit(inputs @ turn, labels)
+        np.testing.assert_allclose(one.predict(inputs), other.predict(inputs @ turn), atol=1e-3)
 
-    def fit(self, X, y, sample_weight=None):
-        return super().fit(self._first(X), y, sample_weight)
+    def test_range_holds_the_prediction(self):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1).fit(inputs, labels[:, 0])
+        places = np.random.default_rng(1).uniform(-1.5, 1.5, (5, 2))
+        low, high = model.optimal_range(places)
+        assert low.shape == high.shape == (5,)
+        size = np.ptp(labels[:, 0])
+        assert (low <= model.predict(places) + 1e-2 * size).all()
+        assert (model.predict(places) <= high + 1e-2 * size).all()
 
-    def predict(self, X):
-        return super().predict(self._first(X))
+    def test_a_constant_skip(self):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1, skip="constant").fit(inputs, labels)
+        assert not model.network_.A.any() and model.status_ is Status.CERTIFIED
 
-    @staticmethod
-    def _first(X):
-        if hasattr(X, "iloc"):
-            return X.iloc[:, :1]
-        if issparse(X):
-            return X.tocsr()[:, :1]
-        X = np.asarray(X)
-        return X[:, :1] if X.ndim == 2 else X
+    def test_no_knots(self):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1).fit(inputs, labels)
+        assert not hasattr(model, "knots_")
+        with pytest.raises(AttributeError, match="one input only; this model has 2"):
+            model.knots_  # noqa: B018
+        assert hasattr(model.fit(inputs[:, :1], labels), "knots_")
+        assert not hasattr(ReLURegressor(), "knots_")
+        with pytest.raises(InvalidInputError, match=r"n_knots=3 asks for knots.*X has 2 columns"):
+            ReLURegressor(n_knots=3).fit(inputs, labels)
+
+    def test_a_limit_is_told_as_scikit_learn_does(self):
+        inputs, labels = plane(n=60, noise=0.5)
+        model = ReLURegressor(alpha=1e-3, max_iter=1)
+        with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
+            model.fit(inputs, labels)
+        assert model.status_ is Status.LIMIT_REACHED and model.n_iter_ == 1
+        assert np.isfinite(model.predict(inputs)).all()
+
+    @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 3)])
+    def test_another_number_of_columns(self, shape):
+        inputs, labels = plane()
+        model = ReLURegressor(alpha=0.1).fit(inputs, labels)
+        with pytest.raises(InvalidInputError, match=r"X cannot be used: .*(2 features|1D array)"):
+            model.predict(np.ones(shape))
+
+    def test_sparse_input_is_refused(self):
+        inputs, labels = plane()
+        with pytest.raises(TypeError, match="dense"):
+            ReLURegressor().fit(csr_array(inputs), labels)

@@ -1,12 +1,14 @@
-"""`ReLURegressor`: many curves over one input, with scikit-learn's interface."""
+"""`ReLURegressor`: the best shallow ReLU network for many tasks, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mtrelu.api import Solution, solve
@@ -18,11 +20,13 @@ from mtrelu.validation import InvalidInputError, as_inputs, as_labels
 
 
 class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Piecewise-linear curves that share their knots, as the best shallow ReLU network.
+    """Many tasks fitted together by the best shallow ReLU network of any width.
 
-    Minimises Σ loss + alpha · Σ‖v_k‖‖w_k‖ [9] over all networks of one input and T outputs, of any
-    width, to certified global optimality. The neurons that remain are the knots; every task has its
-    own slope change at each of them.
+    Minimises Σ loss + alpha · Σ‖v_k‖‖w_k‖ [12], [9] over all networks of d inputs and T outputs,
+    and says how far the network found can be from the global optimum. With one input the neurons
+    that remain are knots, which all tasks share; with several they are lines, planes, … along which
+    all tasks bend. The penalty adds inputs up: bring inputs in different units to one scale first,
+    for example by a ``StandardScaler``.
 
     Parameters
     ----------
@@ -30,16 +34,22 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Weight of the penalty, ≥ 0; 0 interpolates. Losses are sums over samples and tasks.
         Ignored when `n_knots` is given.
     n_knots : int or None, default=None
-        Ask for at most this many knots instead of giving `alpha`. The penalised fits from
-        ``alpha_max`` downwards propose the knots, a run of neighbouring data points counting as
-        one; knots then move between data points as long as that lowers the loss, and the network is
-        fitted to them without penalty.
+        For one input: ask for at most this many knots instead of giving `alpha`. The penalised fits
+        from ``alpha_max`` downwards propose the knots, a run of neighbouring data points counting
+        as one; knots then move between data points as long as that lowers the loss, and the network
+        is fitted to them without penalty.
     loss : {"squared", "huber", "logistic", "quantile"} or Loss, default="squared"
         How a prediction is compared with its label.
+    skip : {"affine", "constant"}, default="affine"
+        The part of the network that is not penalised: A x + c, or c alone.
     tol : float, default=1e-6
         Relative duality gap to reach.
     max_iter : int or None, default=None
-        Limit on the solver's iterations; None lets the solver choose.
+        Limit on the solver's rounds; None lets the solver choose.
+    time_limit : float or None, default=None
+        Seconds after which the best network so far is taken, with an honest certificate.
+    random_state : int, Generator or None, default=0
+        Seed of the search for neurons where the inputs are too many for an exact one.
 
     Attributes
     ----------
@@ -53,15 +63,13 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dual_gap_ : float
         Absolute duality gap of `network_`; NaN with `n_knots`.
     n_iter_ : int
-        Iterations of the solver (all fits together with `n_knots`).
-    knots_ : ndarray of shape (K,)
-        Where the slopes change, ascending.
+        Rounds of the solver (all fits together with `n_knots`).
     alpha_ : float
         The `alpha` used; with `n_knots` that of the fit which proposed the knots.
     n_features_in_ : int
-        Always 1.
-    feature_names_in_ : ndarray of shape (1,)
-        Only when `X` was a data frame.
+        The number of inputs, d.
+    feature_names_in_ : ndarray of shape (d,)
+        Only when `X` was a data frame with text for column names.
 
     See Also
     --------
@@ -70,7 +78,7 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     References
     ----------
     Nakhleh, Shenouda, Nowak: The Effects of Multi-Task Learning on ReLU Neural Network Functions,
-    arXiv:2410.21696, equations [2], [3], [9].
+    arXiv:2410.21696, equations [2], [3], [9], [12].
 
     Examples
     --------
@@ -93,22 +101,29 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         *,
         n_knots: int | None = None,
         loss: str | Loss = "squared",
+        skip: str = "affine",
         tol: float = 1e-6,
         max_iter: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
     ) -> None:
         self.alpha = alpha
         self.n_knots = n_knots
         self.loss = loss
+        self.skip = skip
         self.tol = tol
         self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the network.
 
         Parameters
         ----------
-        X : array-like of shape (N, 1) or (N,)
-            The input, in any order; equal inputs are allowed where `alpha` > 0.
+        X : array-like of shape (N, d)
+            Inputs, in any order; equal inputs are allowed where `alpha` > 0. A vector (N,) is one
+            input.
         y : array-like of shape (N,) or (N, T)
             Labels, one column per task.
         sample_weight : array-like of shape (N,), optional
@@ -123,65 +138,100 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ------
         InvalidInputError
             If an argument cannot be used; the message says which, why and what to try.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` or `time_limit` ended the fit before `tol` was reached.
         """
         if y is None:
             raise InvalidInputError(
                 "ReLURegressor requires y to be passed, but the target y is None; give one label, "
                 "or one row of labels, a sample."
             )
-        x = self._one_column(X, reset=True)
-        Y = as_labels(y, len(x), name="y")
+        inputs = self._inputs(X, reset=True)
+        labels = as_labels(y, len(inputs), name="y")
         self._labels_are_1d = np.asarray(y).ndim == 1
-        if self.n_knots is None:
-            solution = solve(
-                x,
-                Y,
-                self.alpha,
-                loss=self.loss,
-                tol=self.tol,
-                sample_weight=sample_weight,
-                max_iter=self.max_iter,
+        if self.n_knots is not None:
+            self._fit_knots(inputs, labels, sample_weight)
+            return self
+        solution = solve(
+            inputs,
+            labels,
+            self.alpha,
+            loss=self.loss,
+            skip=self.skip,
+            tol=self.tol,
+            sample_weight=sample_weight,
+            max_iter=self.max_iter,
+            time_limit=self.time_limit,
+            random_state=self.random_state,
+        )
+        self._solution: Solution | None = solution
+        self.network_ = solution.network
+        self.certificate_: Certificate | None = solution.certificate
+        self.status_ = solution.status
+        self.dual_gap_ = float(solution.certificate.gap)
+        self.n_iter_ = int(solution.n_iter)
+        self.alpha_ = float(self.alpha)
+        if self.status_ is Status.LIMIT_REACHED:
+            warnings.warn(
+                f"{self.status_.meaning} The relative gap is "
+                f"{solution.certificate.relative_gap:.1e}, asked for was {self.tol:.1e}. "
+                f"{self.status_.advice}",
+                ConvergenceWarning,
+                stacklevel=2,
             )
-            self._solution: Solution | None = solution
-            self.network_ = solution.network
-            self.certificate_: Certificate | None = solution.certificate
-            self.status_ = solution.status
-            self.dual_gap_ = float(solution.certificate.gap)
-            self.n_iter_ = int(solution.n_iter)
-            self.alpha_ = float(self.alpha)
-        else:
-            n_knots: Any = self.n_knots  # which may be anything
-            if isinstance(n_knots, bool) or not isinstance(n_knots, Integral) or n_knots < 0:
-                raise InvalidInputError(
-                    f"n_knots must be a whole number of knots, 0 or more; got {n_knots!r}. "
-                    "Leave it out (None) to choose the fit by alpha."
-                )
-            fit = fit_knots(
-                x,
-                Y,
-                int(n_knots),
-                loss=self.loss,
-                tol=self.tol,
-                sample_weight=sample_weight,
-                max_iter=self.max_iter,
-            )
-            self._solution = None
-            self.network_ = fit.network
-            self.certificate_ = None
-            self.status_ = Status.UNCERTIFIED
-            self.dual_gap_ = float("nan")
-            self.n_iter_ = fit.n_iter
-            self.alpha_ = fit.alpha
-        self.knots_ = self.network_.knots()
         return self
+
+    def _fit_knots(self, inputs: np.ndarray, labels: np.ndarray, sample_weight: Any) -> None:
+        n_knots: Any = self.n_knots  # which may be anything
+        if isinstance(n_knots, bool) or not isinstance(n_knots, Integral) or n_knots < 0:
+            raise InvalidInputError(
+                f"n_knots must be a whole number of knots, 0 or more; got {n_knots!r}. "
+                "Leave it out (None) to choose the fit by alpha."
+            )
+        if inputs.shape[1] != 1 or self.skip != "affine":
+            raise InvalidInputError(
+                f"n_knots={n_knots} asks for knots, which exist for one input and an affine skip "
+                f"connection only; X has {inputs.shape[1]} columns and skip is {self.skip!r}. "
+                "Leave n_knots out (None) and choose the fit by alpha."
+            )
+        fit = fit_knots(
+            inputs,
+            labels,
+            int(n_knots),
+            loss=self.loss,
+            tol=self.tol,
+            sample_weight=sample_weight,
+            max_iter=self.max_iter,
+        )
+        self._solution = None
+        self.network_ = fit.network
+        self.certificate_ = None
+        self.status_ = Status.UNCERTIFIED
+        self.dual_gap_ = float("nan")
+        self.n_iter_ = fit.n_iter
+        self.alpha_ = fit.alpha
+
+    @property
+    def knots_(self) -> np.ndarray:
+        """Where the slopes change, ascending, shape (K,); only for one input."""
+        check_is_fitted(self)
+        if self.n_features_in_ != 1:
+            raise AttributeError(
+                f"knots_ exists for one input only; this model has {self.n_features_in_}, and its "
+                "neurons are in network_."
+            )
+        return self.network_.knots()
 
     def predict(self, X: Any) -> np.ndarray:
         """Evaluate the network.
 
         Parameters
         ----------
-        X : array-like of shape (M, 1) or (M,)
-            Inputs; beyond the fitted ones the curves go on as straight lines.
+        X : array-like of shape (M, d)
+            Inputs; far beyond the fitted ones every task is a straight line along each ray.
 
         Returns
         -------
@@ -189,14 +239,14 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Predictions, 1-D if `y` was.
         """
         check_is_fitted(self)
-        return self._as_fitted(self.network_(self._one_column(X, reset=False)))
+        return self._as_fitted(self.network_(self._inputs(X, reset=False)))
 
     def optimal_range(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """How far apart the predictions of two optimal networks can be.
 
         Parameters
         ----------
-        X : array-like of shape (M, 1) or (M,)
+        X : array-like of shape (M, d)
             Inputs.
 
         Returns
@@ -215,7 +265,7 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "optimal_range describes all networks that are optimal for one alpha; this model "
                 f"was fitted with n_knots={self.n_knots}. Fit with alpha={self.alpha_:.6g} instead."
             )
-        low, high = self._solution.optimal_set().range(self._one_column(X, reset=False))
+        low, high = self._solution.optimal_set().range(self._inputs(X, reset=False))
         return self._as_fitted(low), self._as_fitted(high)
 
     def __sklearn_tags__(self) -> Any:
@@ -223,18 +273,16 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tags.target_tags.single_output = True
         return tags
 
-    def _one_column(self, X: Any, *, reset: bool) -> np.ndarray:
-        """`X` as an array (N, 1); checks names and number of the columns as scikit-learn does."""
-        values = as_inputs(X)
-        if values.shape[1] != 1:
-            raise InvalidInputError(
-                f"X has {values.shape[1]} columns; ReLURegressor fits curves over one input. "
-                "Choose one column, X[:, [j]]."
-            )
-        validate_data(
-            self, X if hasattr(X, "columns") else values, reset=reset, skip_check_array=True
-        )
-        return values
+    def _inputs(self, X: Any, *, reset: bool) -> np.ndarray:
+        """`X` as an array (N, d), checked and named as scikit-learn does."""
+        try:
+            values = np.asarray(X) if isinstance(X, list | tuple) else X
+            if getattr(values, "ndim", 2) == 1 and (reset or self.n_features_in_ == 1):
+                X = np.asarray(values)[:, np.newaxis]
+            checked = validate_data(self, X, reset=reset)
+        except ValueError as error:
+            raise InvalidInputError(f"X cannot be used: {error}") from None
+        return as_inputs(checked)
 
     def _as_fitted(self, predictions: np.ndarray) -> np.ndarray:
         return predictions[:, 0] if self._labels_are_1d else predictions

@@ -706,13 +706,8 @@ def test_numbers_are_plain_floats():
 def test_what_cannot_be_certified_is_refused():
     line = ReLUNetwork.from_knots([], np.empty((0, 1)), [0.0], [0.0])
     x, Y = [0.0, 1.0, 2.0], [0.0, 1.0, 0.0]
-    plane = ReLUNetwork(np.ones((1, 2)), [0.0], [[1.0]], [[0.0, 0.0]], [0.0])
-    with pytest.raises(InvalidInputError, match="several inputs are not available yet"):
-        verify(Problem.make([[0.0, 1.0], [1.0, 2.0]], [0.0, 1.0], 0.1), plane)
     with pytest.raises(InvalidInputError, match="not attained"):
         verify(Problem.make(x, Y, 0.1, skip="none"), line)
-    with pytest.raises(InvalidInputError, match="affine"):
-        verify(Problem.make(x, Y, 0.1, skip="constant"), line)
     problem = Problem.make(x, Y, 0.1)
     two = ReLUNetwork.from_knots([], np.empty((0, 2)), [0.0, 0.0], [0.0, 0.0])
     with pytest.raises(InvalidInputError, match="network has"):

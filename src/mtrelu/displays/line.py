@@ -1,4 +1,4 @@
-"""Pictures of a fit, in the style of scikit-learn's displays; matplotlib is loaded to draw."""
+"""Pictures of a fit of one input: curves, knots, slope changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.api import Solution
+from mtrelu.displays._style import (
+    BLUE,
+    GREY,
+    INK,
+    LABELLED,
+    PANELS,
+    RED,
+    n_columns,
+    new_figure,
+    plain,
+    task_names,
+    ticks,
+)
 from mtrelu.optimal_set import OptimalSet
-from mtrelu.selection import Selection
-from mtrelu.validation import InvalidInputError, MissingExtraError
-
-__all__ = ["CurvesDisplay", "SelectionDisplay", "SlopeChangesDisplay"]
-
-INK = "#1f2933"
-BLUE = "#1d5fa6"
-RED = "#c2410c"
-GREY = "#9aa5b1"
-PANELS = 12
-"""The most tasks that get a panel of their own."""
-LABELLED = 40
-"""The most knots or tasks that are named along an axis."""
+from mtrelu.validation import InvalidInputError
 
 
 class CurvesDisplay:
@@ -158,11 +159,11 @@ class CurvesDisplay:
             Itself, with `axes_` and `figure_`.
         """
         chosen = list(range(len(self.tasks))) if select is None else list(select)
-        columns = _columns(len(chosen))
+        columns = n_columns(len(chosen))
         rows = -(-len(chosen) // columns)
         together = len(chosen) > PANELS
         size = (8.0, 4.6) if together else (max(2.4 * columns, 6.4), max(1.9 * rows, 4.0))
-        self.figure_ = _figure(figure, size)
+        self.figure_ = new_figure(figure, size)
         if together:
             self.axes_ = [self.figure_.add_subplot()]
             self._draw_together(self.axes_[0], chosen)
@@ -181,7 +182,7 @@ class CurvesDisplay:
         return self
 
     def _draw_one(self, axes: Any, task: int) -> None:
-        _plain(axes)
+        plain(axes)
         self._mark_knots(axes)
         axes.fill_between(
             self.grid, self.low[:, task], self.high[:, task], color=BLUE, alpha=0.25, lw=0,
@@ -201,7 +202,7 @@ class CurvesDisplay:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
-        _plain(axes)
+        plain(axes)
         self._mark_knots(axes)
         colours = colormaps["viridis"](np.linspace(0.0, 0.92, len(chosen)))
         thin = min(1.2, max(0.3, 60.0 / len(chosen)))
@@ -312,7 +313,7 @@ class SlopeChangesDisplay:
             Itself, with `axes_` and `figure_`.
         """
         n_knots, n_tasks = self.slope_changes.shape
-        self.figure_ = _figure(figure, (8.0, min(2.0 + 0.14 * n_tasks, 11.0)))
+        self.figure_ = new_figure(figure, (8.0, min(2.0 + 0.14 * n_tasks, 11.0)))
         self.axes_ = self.figure_.add_subplot()
         largest = np.abs(self.slope_changes).max(initial=0.0) or 1.0
         shown = self.slope_changes if n_knots else np.zeros((1, n_tasks))
@@ -321,10 +322,10 @@ class SlopeChangesDisplay:
             interpolation="nearest",
         )  # fmt: skip
         self.axes_.set_xticks(
-            *_ticks([f"{knot:.6g}" for knot in self.knots]),
+            *ticks([f"{knot:.6g}" for knot in self.knots]),
             fontsize=8, rotation=90 if n_knots > PANELS else 0,
         )  # fmt: skip
-        self.axes_.set_yticks(*_ticks(self.tasks, most=70), fontsize=7 if n_tasks > 20 else 9)
+        self.axes_.set_yticks(*ticks(self.tasks, most=70), fontsize=7 if n_tasks > 20 else 9)
         self.axes_.set_xlabel(f"knot ({self.input_name})")
         if n_knots == 0:
             self.axes_.set_title("no knots: every curve is a straight line", fontsize=10)
@@ -334,107 +335,3 @@ class SlopeChangesDisplay:
         bar.set_label("slope change", fontsize=8)
         bar.outline.set_visible(False)
         return self
-
-
-class SelectionDisplay:
-    """Held-out loss against alpha.
-
-    Parameters
-    ----------
-    selection : Selection
-        What `mtrelu.selection.select_alpha` returned.
-
-    Attributes
-    ----------
-    axes_ : matplotlib.axes.Axes
-        The axes drawn on.
-    figure_ : matplotlib.figure.Figure
-        Its figure.
-    """
-
-    def __init__(self, selection: Selection) -> None:
-        self.selection = selection
-
-    def plot(self, figure: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        figure : matplotlib.figure.Figure, optional
-            Where to; a new one of pyplot's if not given.
-
-        Returns
-        -------
-        SelectionDisplay
-            Itself, with `axes_` and `figure_`.
-        """
-        choice = self.selection
-        self.figure_ = _figure(figure, (8.0, 3.4))
-        self.axes_ = axes = self.figure_.add_subplot()
-        _plain(axes)
-        axes.set_xscale("log")
-        axes.fill_between(
-            choice.alphas, choice.mean - choice.standard_error,
-            choice.mean + choice.standard_error, color=BLUE, alpha=0.18, lw=0,
-            label="± one standard error over the folds",
-        )  # fmt: skip
-        axes.plot(choice.alphas, choice.mean, "o-", ms=3.5, color=BLUE, label="mean held-out loss")
-        axes.axvline(choice.alpha, color=RED, lw=1.2, label=f"chosen: alpha = {choice.alpha:.4g}")
-        axes.set_xlabel("alpha (left: follows the data, right: straight lines)")
-        axes.set_ylabel("loss per held-out label")
-        axes.legend(frameon=False, fontsize=9)
-        return self
-
-
-def task_names(tasks: Sequence[str] | None, n_tasks: int) -> list[str]:
-    """The names given, checked for their number, or numbers from 1.
-
-    Parameters
-    ----------
-    tasks : sequence of str or None
-        Names.
-    n_tasks : int
-        How many there must be.
-
-    Returns
-    -------
-    list of str
-        One name per task.
-    """
-    if tasks is None:
-        return [f"task {t + 1}" for t in range(n_tasks)]
-    if len(tasks) != n_tasks:
-        raise InvalidInputError(
-            f"tasks has {len(tasks)} names, but there are {n_tasks} tasks; give one name a task."
-        )
-    return [str(name) for name in tasks]
-
-
-def _figure(figure: Any, size: tuple[float, float]) -> Any:
-    """The figure given, or a new one of pyplot's, which notebooks then show by themselves."""
-    if figure is None:
-        try:
-            from matplotlib import pyplot
-        except ImportError:
-            raise MissingExtraError("plot", "matplotlib") from None
-        return pyplot.figure(figsize=size, layout="constrained")
-    figure.set_size_inches(*size)
-    figure.set_layout_engine("constrained")
-    return figure
-
-
-def _columns(n_panels: int) -> int:
-    return 1 if n_panels == 1 else 2 if n_panels <= 4 else 3 if n_panels <= 9 else 4
-
-
-def _plain(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=8)
-
-
-def _ticks(names: Sequence[str], most: int = LABELLED) -> tuple[list[int], list[str]]:
-    """Positions and labels: all names, or evenly chosen ones where they would not be legible."""
-    step = -(-len(names) // most) or 1
-    positions = list(range(0, len(names), step))
-    return positions, [names[i] for i in positions]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import mtrelu
-from mtrelu.report import Report
+from mtrelu.report import CurveReport
+from mtrelu.scaling import Scaling
 from mtrelu.selection import select_alpha
 
 VOID = {"meta", "img", "br", "link"}
@@ -43,13 +44,14 @@ def make(x, Y, alpha, *, scale=None, selection=None, tasks=None, **kwargs):
     solution = mtrelu.solve(x, Y / scale, alpha)
     facts = {
         "tasks": tasks or [f"t{t}" for t in range(Y.shape[1])],
-        "input_name": "time",
+        "input_names": ["time"],
         "title": "A title",
         "description": "Where from.",
         "command": "mtrelu fit a.csv --x time",
         "version": "1.2.3",
     }
-    return Report(solution, scale=scale, selection=selection, **(facts | kwargs))
+    scaling = Scaling(np.zeros(1), np.ones(1), scale)
+    return CurveReport(solution, scaling=scaling, selection=selection, **(facts | kwargs))
 
 
 def wavy(T=3, n=12):
@@ -129,7 +131,7 @@ def test_how_alpha_was_chosen():
 
 
 def test_names_are_text_not_markup():
-    report = make(*wavy(2), 0.5, tasks=["<b>x</b>", "a & b"], title="<script>", input_name="<i>")
+    report = make(*wavy(2), 0.5, tasks=["<b>x</b>", "a & b"], title="<script>", input_names=["<i>"])
     assert "<script>" not in report.html() and "<b>x" not in report.html()
     text, _ = read(report)
     assert "<b>x</b>" in text and "a & b" in text

@@ -1,24 +1,12 @@
-"""How far from optimal is a network? A duality gap, computed from data and parameters alone.
+"""The certificate of one input with an affine skip connection, in linear time. Private.
 
-Nothing here is shared with the solvers. Any dual variable P that satisfies the constraints of
-mathematics.md, section 2, bounds the optimum from below. `verify` takes P from the network itself,
-projects it onto the constraints of the skip connection, shrinks it until the largest value of the
-dual function is alpha, and reports the difference between objective and bound.
-
-The difference is not taken between two large numbers. With predictions Z and residuals R = Y − Z,
-
-    gap = Σ_i w_i [ℓ(y_i, z_i) + ℓ*(y_i, −p_i/w_i) + ⟨p_i, z_i⟩/w_i]  +  (α Σ_k ‖v_k‖‖w_k‖ − ⟨P, Z⟩)
-
-has two non-negative parts, and for a loss of the residual alone the first needs only R. Sums run
-in doubled precision, so a relative gap of 1e-12 means what it says.
+Sums run in doubled precision, so a relative gap of 1e-12 means what it says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 
@@ -28,77 +16,30 @@ from mtrelu.network import ReLUNetwork
 from mtrelu.oracles import OracleResult
 from mtrelu.problem import Problem
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import FloatArray
+from mtrelu.verify._common import (
+    BLOCK_ENTRIES,
+    EPS,
+    KINK_TOLERANCES,
+    LARGEST,
+    conclude,
+    minimise_convex,
+)
+from mtrelu.verify._stationarity import Stationarity
 
-__all__ = ["Certificate", "verify"]
 
-_EPS = float(np.finfo(np.float64).eps)
-# How near a kink of the loss a residual, relative to the largest, is taken to be on it.
-_KINK_TOLERANCES = (1e-10, 1e-8, 1e-6, 1e-4)
-_BLOCK_ENTRIES = 1 << 20  # 8 MB an array: memory of that size is reused, not returned and faulted
-
-
-def verify(
+def verify_line(
     problem: Problem,
     network: ReLUNetwork,
-    *,
-    dual: FloatArray | None = None,
-    tol: float = 1e-6,
-    limit_reached: bool = False,
+    hint: FloatArray | None,
+    tol: float,
+    limit_reached: bool,
 ) -> Certificate:
-    """Bound how much better than ``network`` any network can be.
-
-    For ``alpha = 0`` the optimum is known in closed form: the path norm Σ_i ‖δ_i‖₂ of the
-    connect-the-dots spline. No network with float64 parameters passes through labels exactly, so
-    there the network must pass through them up to the rounding of parameters: within
-    ``16 eps (max|y| + max|x| (|s_1| + (Σ_i δ_i²)^½))`` in each task, s and δ being slopes and slope
-    changes of the data, and within a thousandth of the range of the labels. A network that misses
-    by more, or that undercuts the optimum by more than ``tol`` (which only a network that misses
-    can), is `Status.INFEASIBLE`, and its gap infinite.
-
-    For labels that are affine in x up to rounding, the objective itself is rounding, and no
-    relative gap means anything: where it is at most the loss (for ``alpha = 0`` the path norm) of
-    errors of ``16 eps (max|y| + max|x| |s_1|)``, the status is `Status.CERTIFIED` on that ground.
-
-    Parameters
-    ----------
-    problem : Problem
-        One input, ``skip="affine"``.
-    network : ReLUNetwork
-        Any network, however it was made.
-    dual : ndarray of shape (N, T), optional
-        A guess of an optimal dual variable, rows in the order of ``problem``. It is projected and
-        scaled as the network's own is, so it can tighten the bound but never make it wrong.
-    tol : float
-        Relative gap at which the network counts as certified, > 0.
-    limit_reached : bool
-        Whether the network comes from a solver that stopped early.
-
-    Returns
-    -------
-    Certificate
-
-    Raises
-    ------
-    InvalidInputError
-        More than one input; a skip connection other than ``"affine"``; a network that does not
-        fit the data; a ``dual`` of another shape or not finite; ``tol`` that is not positive.
-
-    Examples
-    --------
-    >>> problem = Problem.make([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], alpha=0.1)
-    >>> zero = ReLUNetwork.from_knots([], np.empty((0, 1)), [0.0], [0.0])
-    >>> certificate = verify(problem, zero)
-    >>> certificate.status.name, certificate.primal, round(certificate.dual, 12)
-    ('NOT_OPTIMAL', 0.5, 0.17)
-    """
-    refuse_uncertifiable(problem, tol)
-    _refuse_misfits(problem, network, dual)
-    problem, dual = _ascending(problem, dual)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is never certified
-        if problem.alpha == 0:
-            return _verify_interpolation(problem, network, tol, limit_reached)
-        return _verify_fit(problem, network, dual, tol, limit_reached)
+    """Certify a network of a problem that was checked."""
+    problem, hint = _ascending(problem, hint)
+    if problem.alpha == 0:
+        return _verify_interpolation(problem, network, tol, limit_reached)
+    return _verify_fit(problem, network, hint, tol, limit_reached)
 
 
 @dataclass(frozen=True)
@@ -117,11 +58,11 @@ def _verify_fit(
     limit_reached: bool,
 ) -> Certificate:
     measure = _measure_squared if isinstance(problem.loss, SquaredLoss) else _measure
-    primal, bounds = measure(problem, network, hint)
+    primal, imbalance, bounds = measure(problem, network, hint)
     best = min(bounds, key=lambda bound: bound.gap)
     if math.isfinite(primal) and math.isfinite(best.gap):
         # Room for the rounding of the terms, and for what underflowed to zero on the way.
-        allowance = 8 * _EPS * primal + (1e-290 if best.found.value > 0 else 0.0)
+        allowance = 8 * EPS * primal + (1e-290 if best.found.value > 0 else 0.0)
         gap = max(best.gap, 0.0) + allowance
         if allowance < primal:
             gap = min(gap, primal)  # no loss is negative
@@ -140,10 +81,12 @@ def _verify_fit(
         most_violated=(best.found.w[0], float(best.found.b[0])) if best.found.b.size else None,
         interpolation_error=None,
         tol=tol,
-        status=_status(relative_gap, tol, certified, limit_reached),
+        status=conclude(relative_gap, None, tol, certified, limit_reached),
         alpha=problem.alpha,
         n_samples=problem.n_samples,
         n_tasks=problem.n_tasks,
+        stationarity=imbalance,
+        estimated_relative_gap=None,
     )
 
 
@@ -182,26 +125,22 @@ def _verify_interpolation(
         interpolation_error=float(errors.max()) / (size if size > 0 else 1.0),
         tol=tol,
         status=(
-            _status(relative_gap, tol, certified, limit_reached) if feasible else Status.INFEASIBLE
+            conclude(relative_gap, None, tol, certified, limit_reached)
+            if feasible
+            else Status.INFEASIBLE
         ),
         alpha=problem.alpha,
         n_samples=problem.n_samples,
         n_tasks=problem.n_tasks,
+        stationarity=0.0,
+        estimated_relative_gap=None,
     )
-
-
-def _status(relative_gap: float, tol: float, certified: bool, limit_reached: bool) -> Status:
-    if certified:
-        return Status.CERTIFIED
-    if limit_reached:
-        return Status.LIMIT_REACHED
-    return Status.ALMOST if relative_gap <= 1e3 * tol else Status.NOT_OPTIMAL
 
 
 def _measure_squared(
     problem: Problem, network: ReLUNetwork, hint: FloatArray | None
-) -> tuple[float, list[_Bound]]:
-    """Objective and bounds for the squared loss, in one pass over the tasks.
+) -> tuple[float, float, list[_Bound]]:
+    """Objective, stationarity and bounds for the squared loss, in one pass over the tasks.
 
     Here gap(s) = primal − s(⟨P, R⟩ + ⟨P, Z⟩) + ½s² Σ_i ‖p_i‖²/w_i, whose best s is known once all
     sums are; and blocks of tasks that stay in the cache are several times faster.
@@ -216,8 +155,8 @@ def _measure_squared(
         hint = np.ldexp(hint, -int(np.frexp(np.abs(hint).max())[1]))
     g = np.zeros((n_hints, x.size))
     gains, squares = [0.0] * n_hints, [0.0] * n_hints
-    loss = 0.0
-    step = max(16, _BLOCK_ENTRIES // x.size)
+    loss, imbalance = 0.0, Stationarity(problem, network)
+    step = max(16, BLOCK_ENTRIES // x.size)
     for start in range(0, problem.n_tasks, step):
         tasks = slice(start, start + step)
         Y = problem.Y if step >= problem.n_tasks else problem.Y[:, tasks].copy()
@@ -226,10 +165,11 @@ def _measure_squared(
         )
         Z, Z_low, R = predict(x, Y, part)
         own = weights * R
+        imbalance.add(own, tasks)
         loss += 0.5 * products(own, R, problem.sample_weight)[0]
         for k, guess in enumerate([own] if hint is None else [own, hint[:, tasks]]):
             P, P_low = project(x, guess, weights)
-            g[k] = np.hypot(g[k], dual_function(x, P, P_low)) * (1 + 2 * _EPS)
+            g[k] = np.hypot(g[k], dual_function(x, P, P_low)) * (1 + 2 * EPS)
             gain, square = products(P, R, problem.sample_weight)
             gains[k] += gain + inner(P, P_low, Z, Z_low)
             squares[k] += square
@@ -239,17 +179,17 @@ def _measure_squared(
     for k in range(n_hints):
         found = peaks(x, g[k], problem.n_tasks)
         limit = problem.alpha / found.value if found.value > 0 else math.inf
-        scale = min(gains[k] / squares[k], limit * (1 - 4 * _EPS)) if squares[k] > 0 else 0.0
+        scale = min(gains[k] / squares[k], limit * (1 - 4 * EPS)) if squares[k] > 0 else 0.0
         scale = max(scale, 0.0)
         gap = primal - scale * (gains[k] - 0.5 * scale * squares[k])
         bounds.append(_Bound(gap, found))
-    return primal, bounds
+    return primal, imbalance.value(), bounds
 
 
 def _measure(
     problem: Problem, network: ReLUNetwork, hint: FloatArray | None
-) -> tuple[float, list[_Bound]]:
-    """Objective and bounds for any loss."""
+) -> tuple[float, float, list[_Bound]]:
+    """Objective, stationarity and bounds for any loss."""
     from mtrelu._line_duals import stationary_at_kinks
     from mtrelu._line_exact import predict
     from mtrelu.doubled import total
@@ -262,20 +202,28 @@ def _measure(
     primal = total(losses.ravel()) + problem.alpha * _path_cost(network)
     if not (math.isfinite(primal) and bool(np.all(np.isfinite(residuals)))):
         nowhere = np.empty(0)
-        return math.inf, [
-            _Bound(math.inf, OracleResult(math.inf, "exact", nowhere, nowhere, nowhere))
-        ]
+        found = OracleResult(math.inf, "exact", nowhere, nowhere, nowhere)
+        return math.inf, LARGEST, [_Bound(math.inf, found)]
 
     own = -weights * loss.gradient(labels, predictions)
-    guesses = [own] if hint is None else [own, hint]
+    guesses = [own]
     if not math.isfinite(loss.smoothness):
         sizes = np.abs(residuals)
-        for tolerance in _KINK_TOLERANCES:
+        for tolerance in KINK_TOLERANCES:
             guess = stationary_at_kinks(problem, network, own, sizes, tolerance)
             if guess is not None:
                 guesses.append(guess)
+    imbalance = min(_stationarity(problem, network, P) for P in guesses)
+    if hint is not None:
+        guesses.insert(1, hint)
     values = (Z, Z_low) if by_residual else None
-    return primal, [_bound_from(problem, P, labels, values, primal) for P in guesses]
+    return primal, imbalance, [_bound_from(problem, P, labels, values, primal) for P in guesses]
+
+
+def _stationarity(problem: Problem, network: ReLUNetwork, P: FloatArray) -> float:
+    imbalance = Stationarity(problem, network)
+    imbalance.add(P)
+    return imbalance.value()
 
 
 def _bound_from(
@@ -306,42 +254,13 @@ def _bound_from(
     limit = problem.alpha / found.value if found.value > 0 else math.inf
     for bound, beyond in ((hi, P > 0), (lo, P < 0)):
         limit = min(limit, float(np.min(bound[beyond] / P[beyond], initial=math.inf)))
-    limit = min(max(limit * (1 - 4 * _EPS), 0.0), 1e6)
+    limit = min(max(limit * (1 - 4 * EPS), 0.0), 1e6)
 
     def gap(scale: float) -> float:
         conjugate = weights * problem.loss.conjugate(labels, -(scale * P) / weights)
         return primal + float(total(conjugate.ravel())) - scale * linear
 
-    return _Bound(_minimise_convex(gap, limit), found)
-
-
-def _minimise_convex(function: Callable[[float], float], limit: float) -> float:
-    """Least value found of a convex function on [0, limit]; its minimum is most often at limit."""
-    at_limit = function(limit)
-    if at_limit <= function(limit * (1 - 1e-6)):
-        return at_limit
-    if limit > 1:  # then the dual variable may be optimal as it is
-        at_one = function(1.0)
-        if at_one <= function(1 - 1e-6) and at_one <= function(1 + 1e-6):
-            return at_one
-    golden = 0.5 * (math.sqrt(5.0) - 1)
-    lo, hi = 0.0, limit
-    left, right = hi - golden * (hi - lo), lo + golden * (hi - lo)
-    at_left, at_right = function(left), function(right)
-    best = min(at_limit, function(0.0), at_left, at_right)
-    for _ in range(60):
-        if at_left <= at_right:
-            hi, right, at_right = right, left, at_left
-            left = hi - golden * (hi - lo)
-            at_left = function(left)
-        else:
-            lo, left, at_left = left, right, at_right
-            right = lo + golden * (hi - lo)
-            at_right = function(right)
-        best = min(best, at_left, at_right)
-        if hi - lo <= 1e-8 * limit:
-            break
-    return best
+    return _Bound(minimise_convex(gap, limit), found)
 
 
 def _path_cost(network: ReLUNetwork) -> float:
@@ -382,8 +301,8 @@ def _label_rounding(x: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArra
     h = np.diff(x)
     if h.size:
         size = size + reach * np.abs((Y[1] - Y[0]) / h[0])
-    of_affine = 16 * _EPS * size
-    of_network = of_affine + 16 * _EPS * reach * np.linalg.norm(changes, axis=0)
+    of_affine = 16 * EPS * size
+    of_network = of_affine + 16 * EPS * reach * np.linalg.norm(changes, axis=0)
     of_network = np.minimum(of_network, np.maximum(of_affine, 1e-3 * np.ptp(Y, axis=0)))
     inverse_gaps = 1 / h[:-1] + 1 / h[1:]
     is_affine = bool(np.all(np.abs(changes) <= np.outer(inverse_gaps, of_affine)))
@@ -418,52 +337,3 @@ def _ascending(problem: Problem, dual: FloatArray | None) -> tuple[Problem, Floa
         sample_weight=rows(problem.sample_weight),
     )
     return ordered, None if dual is None else rows(np.asarray(dual))
-
-
-def refuse_uncertifiable(problem: Problem, tol: object) -> None:
-    """Raise `InvalidInputError` for a problem or a tolerance no certificate can be given for.
-
-    Examples
-    --------
-    >>> refuse_uncertifiable(Problem.make([0.0, 1.0], [0.0, 1.0], alpha=1.0), tol=1e-6)
-    """
-    if problem.n_inputs != 1:
-        raise InvalidInputError(
-            f"X has {problem.n_inputs} columns, but certificates for several inputs are not "
-            "available yet; pass one input column."
-        )
-    if problem.skip == "none":
-        raise InvalidInputError(
-            'skip is "none", but without a skip connection the minimum is in general not '
-            "attained: constants cost nothing only in the limit of infinite biases. "
-            'Pass skip="affine" for a certificate.'
-        )
-    if problem.skip != "affine":
-        raise InvalidInputError(
-            f'skip is "{problem.skip}", but certificates are available only for an affine skip '
-            'connection so far; pass skip="affine".'
-        )
-    if not (isinstance(tol, Real) and math.isfinite(tol) and float(tol) > 0):
-        raise InvalidInputError(
-            f"tol is {tol!r}, but a relative gap is compared with it; "
-            "pass a number > 0 such as 1e-6."
-        )
-
-
-def _refuse_misfits(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> None:
-    if not isinstance(network, ReLUNetwork):
-        raise InvalidInputError(
-            f"network is a {type(network).__name__}, but only the weights of a ReLUNetwork can be "
-            "judged; pass ReLUNetwork(w, b, v, A, c)."
-        )
-    problem.check_network(network)
-    if dual is not None and (
-        np.shape(dual) != problem.Y.shape
-        or np.asarray(dual).dtype.kind not in "fiu"
-        or not bool(np.all(np.isfinite(dual)))
-    ):
-        raise InvalidInputError(
-            f"dual has shape {np.shape(dual)} or entries that are not finite numbers, but a "
-            f"guess of the dual variable needs shape {problem.Y.shape} and finite entries; leave "
-            "it out if in doubt."
-        )

@@ -1,0 +1,509 @@
+"""Pictures over two inputs: tasks as contours or surfaces, the width of the optimal range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from mtrelu.api import Solution
+from mtrelu.displays._style import (
+    BLUE,
+    GREY,
+    INK,
+    RED,
+    colour_bar,
+    new_axes,
+    plain,
+    refuse_unless_plane,
+    solution_of,
+    task_names,
+)
+from mtrelu.scaling import Scaling
+from mtrelu.validation import InvalidInputError
+
+MARGIN = 0.04
+"""How far a picture reaches beyond the data, as a share of their extent."""
+WIDEST = 2.6
+"""Width in points of the line of the strongest neuron."""
+
+
+class SurfaceDisplay:
+    """One task over two inputs: contours or a surface, the data, and the lines of the neurons.
+
+    A neuron is a line along which the task bends; its width shows the neuron's strength ‖v‖‖w‖.
+    Outside the convex hull of the data, where the network extrapolates, the contours are faded.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, 2)
+        Inputs.
+    y : ndarray of shape (N,)
+        Labels of the task.
+    grid : tuple of ndarray of shape (G,) and (H,)
+        Where the task is drawn, along each input, ascending.
+    values : ndarray of shape (H, G)
+        The task there.
+    w : ndarray of shape (K, 2)
+        Weights of the neurons, which have their lines at w·x + b = 0.
+    b : ndarray of shape (K,)
+        Biases.
+    strengths : ndarray of shape (K,)
+        ‖v_k‖‖w_k‖ in the units of the fit.
+    task : str
+        Name of the task.
+    input_names : sequence of str
+        Names of the two inputs.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> import mtrelu, numpy as np
+    >>> from mtrelu.displays import SurfaceDisplay
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (12, 2))
+    >>> solution = mtrelu.solve(X, np.abs(X[:, 0]), alpha=0.1)
+    >>> SurfaceDisplay.from_solution(solution, n_grid=50).values.shape
+    (50, 50)
+    """
+
+    def __init__(
+        self,
+        *,
+        X: np.ndarray,
+        y: np.ndarray,
+        grid: tuple[np.ndarray, np.ndarray],
+        values: np.ndarray,
+        w: np.ndarray,
+        b: np.ndarray,
+        strengths: np.ndarray,
+        task: str = "task",
+        input_names: Sequence[str] = ("x1", "x2"),
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.grid = grid
+        self.values = values
+        self.w = w
+        self.b = b
+        self.strengths = strengths
+        self.task = task
+        self.input_names = list(input_names)
+
+    @classmethod
+    def from_solution(
+        cls,
+        solution: Solution,
+        task: int = 0,
+        *,
+        tasks: Sequence[str] | None = None,
+        input_names: Sequence[str] = ("x1", "x2"),
+        scaling: Scaling | None = None,
+        n_grid: int = 200,
+    ) -> Self:
+        """Evaluate one task of a solution for drawing.
+
+        Parameters
+        ----------
+        solution : Solution
+            What `mtrelu.solve` returned for two inputs.
+        task : int, default=0
+            Which task.
+        tasks : sequence of str, optional
+            Names of all tasks; numbers if not given.
+        input_names : sequence of str, default=("x1", "x2")
+            Names of the inputs.
+        scaling : Scaling, optional
+            The units of the fit, where the data were scaled before it; the picture is in the
+            data's own units.
+        n_grid : int, default=200
+            Points along each input.
+
+        Returns
+        -------
+        SurfaceDisplay
+            Not yet drawn; call `plot`.
+
+        Raises
+        ------
+        InvalidInputError
+            A solution of another number of inputs, or a task that it does not have.
+        """
+        scaling = _scaling(solution, task, scaling)
+        problem = solution.problem
+        network = scaling.in_own_units(solution.network)
+        X = problem.X * scaling.spread + scaling.centre
+        grid = _grid(X, n_grid)
+        unit = solution.network.unit_norm()
+        lines = scaling.in_own_units(unit)
+        return cls(
+            X=X,
+            y=problem.Y[:, task] * scaling.task_spread[task],
+            grid=grid,
+            values=network(_points(grid))[:, task].reshape(len(grid[1]), len(grid[0])),
+            w=lines.w,
+            b=lines.b,
+            strengths=np.linalg.norm(unit.v, axis=1),
+            task=task_names(tasks, problem.n_tasks)[task],
+            input_names=input_names,
+        )
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, task: int = 0, **options: Any) -> Self:
+        """Evaluate one task of a fitted `ReLURegressor` for drawing.
+
+        Parameters
+        ----------
+        estimator : ReLURegressor
+            Fitted by `alpha` to two inputs.
+        task : int, default=0
+            Which task.
+        **options
+            As for `from_solution`; the names of the inputs are those of the data frame, if any.
+
+        Returns
+        -------
+        SurfaceDisplay
+            Not yet drawn; call `plot`.
+        """
+        return cls.from_solution(solution_of(estimator), task, **_named(estimator, options))
+
+    def plot(self, ax: Any = None, *, kind: str = "contour") -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to; a new figure of pyplot's if not given. For a surface, one with
+            ``projection="3d"``.
+        kind : {"contour", "surface"}, default="contour"
+            The view from above, or in perspective.
+
+        Returns
+        -------
+        SurfaceDisplay
+            Itself, with `ax_` and `figure_`.
+        """
+        if kind not in ("contour", "surface"):
+            raise InvalidInputError(f'kind is {kind!r}; pass "contour" or "surface".')
+        if kind == "surface" and ax is not None and not hasattr(ax, "plot_surface"):
+            raise InvalidInputError(
+                'ax is flat, but a surface needs depth; pass axes with projection="3d".'
+            )
+        self.ax_ = new_axes(ax, (6.4, 4.8), "3d" if kind == "surface" else None)
+        self.figure_ = self.ax_.figure
+        (self._draw_surface if kind == "surface" else self._draw_contours)(self.ax_)
+        self.ax_.set(xlabel=self.input_names[0], ylabel=self.input_names[1])
+        self.ax_.set_title(self.task, fontsize=10, color=INK)
+        return self
+
+    def neuron_lines(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the parts of the neurons' lines that the picture shows.
+
+        Returns
+        -------
+        segments : ndarray of shape (n, 2, 2)
+            Both ends of each.
+        neurons : ndarray of shape (n,), int
+            Which neurons they belong to; those that bend outside the picture are missing.
+        """
+        low = np.array([axis[0] for axis in self.grid])
+        size = np.array([axis[-1] for axis in self.grid]) - low
+        # In coordinates where the picture is the unit square, along point + t · direction.
+        w = self.w * size
+        norm = np.linalg.norm(w, axis=1)
+        seen = np.flatnonzero(norm > 0.0)
+        w, offset = w[seen] / norm[seen, None], (self.b + self.w @ low)[seen] / norm[seen]
+        middle = np.full(2, 0.5)
+        point = middle - (w @ middle + offset)[:, None] * w
+        direction = np.column_stack([-w[:, 1], w[:, 0]])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = np.stack([(0.0 - point) / direction, (1.0 - point) / direction])
+        inside = (point >= 0.0) & (point <= 1.0)
+        parallel = direction == 0.0
+        start = np.where(parallel, np.where(inside, -np.inf, np.inf), at.min(axis=0)).max(axis=1)
+        stop = np.where(parallel, np.where(inside, np.inf, -np.inf), at.max(axis=0)).min(axis=1)
+        crosses = start < stop
+        t = np.stack([start, stop], axis=1)[crosses]
+        ends = point[crosses, None, :] + t[:, :, None] * direction[crosses, None, :]
+        return low + ends * size, seen[crosses]
+
+    def _draw_contours(self, ax: Any) -> None:
+        from matplotlib.collections import LineCollection
+
+        levels, norm = self._levels()
+        filled = ax.contourf(
+            *self.grid, self.values, levels=levels, norm=norm, cmap="viridis", extend="both"
+        )
+        _fade_outside(ax, self.X, self.grid)
+        segments, neurons = self.neuron_lines()
+        share = self.strengths[neurons] / self.strengths.max(initial=0.0)
+        widths = WIDEST * np.sqrt(share)
+        for colour, wider in (("white", 1.2), (INK, 0.0)):
+            ax.add_collection(
+                LineCollection(list(segments), linewidths=widths + wider, colors=colour, zorder=2.5)
+            )
+        few = len(self.X) <= 100
+        ax.scatter(
+            *self.X.T, c=self.y, norm=norm, cmap="viridis", s=28.0 if few else 13.0,
+            edgecolors="white", linewidths=0.8 if few else 0.4, zorder=3,
+        )  # fmt: skip
+        ax.set(xlim=self.grid[0][[0, -1]], ylim=self.grid[1][[0, -1]])
+        colour_bar(filled, ax)
+        plain(ax)
+
+    def _draw_surface(self, ax: Any) -> None:
+        _, norm = self._levels()
+        mesh = np.meshgrid(*self.grid)
+        ax.plot_surface(
+            *mesh, self.values, cmap="viridis", norm=norm, rcount=80, ccount=80, lw=0, alpha=0.85,
+            antialiased=True,
+        )  # fmt: skip
+        ax.scatter(*self.X.T, self.y, color=RED, s=12.0, depthshade=False)
+        ax.set_zlabel(self.task)
+        ax.tick_params(colors=INK, labelsize=8)
+
+    def _levels(self) -> tuple[np.ndarray, Any]:
+        """Contour levels that span the labels and the fit at the data, with their colours."""
+        from matplotlib.colors import Normalize
+        from matplotlib.ticker import MaxNLocator
+
+        low, high = float(self.y.min()), float(self.y.max())
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        levels = np.asarray(MaxNLocator(14).tick_values(low, high))
+        return levels, Normalize(levels[0], levels[-1])
+
+
+class RangeWidthDisplay:
+    """How far apart two optimal networks can be, over two inputs.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, 2)
+        Inputs.
+    grid : tuple of ndarray of shape (G,) and (H,)
+        Where the width is known, along each input, ascending.
+    width : ndarray of shape (H, G)
+        Largest minus smallest prediction of all optimal networks there; infinite where nothing
+        bounds them.
+    verdict : str
+        Whether the optimum is one function.
+    task : str
+        Name of the task.
+    input_names : sequence of str
+        Names of the two inputs.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    """
+
+    def __init__(
+        self,
+        *,
+        X: np.ndarray,
+        grid: tuple[np.ndarray, np.ndarray],
+        width: np.ndarray,
+        verdict: str,
+        task: str = "task",
+        input_names: Sequence[str] = ("x1", "x2"),
+    ) -> None:
+        self.X = X
+        self.grid = grid
+        self.width = width
+        self.verdict = verdict
+        self.task = task
+        self.input_names = list(input_names)
+
+    @classmethod
+    def from_solution(
+        cls,
+        solution: Solution,
+        task: int = 0,
+        *,
+        tasks: Sequence[str] | None = None,
+        input_names: Sequence[str] = ("x1", "x2"),
+        scaling: Scaling | None = None,
+        optimal_set: Any = None,
+        n_grid: int = 25,
+    ) -> Self:
+        """Find the range of one task over a grid, two linear programs a point.
+
+        Parameters
+        ----------
+        solution, task, tasks, input_names, scaling
+            As for `SurfaceDisplay.from_solution`.
+        optimal_set : OptimalPolytope, optional
+            ``solution.optimal_set()``, where it is at hand already.
+        n_grid : int, default=25
+            Points along each input.
+
+        Returns
+        -------
+        RangeWidthDisplay
+            Not yet drawn; call `plot`.
+
+        Raises
+        ------
+        InvalidInputError
+            A solution of another number of inputs, or a task that it does not have.
+        """
+        _scaling(solution, task, scaling)
+        displays = cls.of_tasks(
+            solution,
+            tasks=tasks,
+            input_names=input_names,
+            scaling=scaling,
+            optimal_set=optimal_set,
+            n_grid=n_grid,
+        )
+        return displays[task]
+
+    @classmethod
+    def of_tasks(
+        cls,
+        solution: Solution,
+        *,
+        tasks: Sequence[str] | None = None,
+        input_names: Sequence[str] = ("x1", "x2"),
+        scaling: Scaling | None = None,
+        optimal_set: Any = None,
+        n_grid: int = 25,
+    ) -> list[Self]:
+        """Find the ranges of all tasks at once; parameters as for `from_solution`.
+
+        Returns
+        -------
+        list of RangeWidthDisplay
+            One a task.
+        """
+        scaling = _scaling(solution, 0, scaling)
+        optima = optimal_set or solution.optimal_set()
+        X = solution.problem.X * scaling.spread + scaling.centre
+        grid = _grid(X, n_grid)
+        low, high = optima.range(scaling.inputs(_points(grid)))
+        widths = (high - low) * scaling.task_spread
+        return [
+            cls(
+                X=X,
+                grid=grid,
+                width=width.reshape(len(grid[1]), len(grid[0])),
+                verdict=optima.verdict.value,
+                task=name,
+                input_names=input_names,
+            )
+            for width, name in zip(
+                widths.T, task_names(tasks, solution.problem.n_tasks), strict=True
+            )
+        ]
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, task: int = 0, **options: Any) -> Self:
+        """Find the range of one task of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : ReLURegressor
+            Fitted by `alpha` to two inputs.
+        task : int, default=0
+            Which task.
+        **options
+            As for `from_solution`; the names of the inputs are those of the data frame, if any.
+
+        Returns
+        -------
+        RangeWidthDisplay
+            Not yet drawn; call `plot`.
+        """
+        return cls.from_solution(solution_of(estimator), task, **_named(estimator, options))
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to; a new figure of pyplot's if not given.
+
+        Returns
+        -------
+        RangeWidthDisplay
+            Itself, with `ax_` and `figure_`.
+        """
+        self.ax_ = ax = new_axes(ax, (6.4, 4.8))
+        self.figure_ = ax.figure
+        finite = self.width[np.isfinite(self.width)]
+        image = ax.pcolormesh(
+            *self.grid, np.ma.masked_invalid(self.width), cmap="magma_r", vmin=0.0,
+            vmax=float(finite.max(initial=0.0)) or 1.0, shading="nearest", rasterized=True,
+        )  # fmt: skip
+        ax.set_facecolor(GREY)  # where nothing bounds the range
+        ax.scatter(*self.X.T, s=12.0, color=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
+        ax.set(xlabel=self.input_names[0], ylabel=self.input_names[1])
+        ax.set_title(f"{self.task} (optimum: {self.verdict})", fontsize=10, color=INK)
+        colour_bar(image, ax).set_label("two optimal networks differ by up to", fontsize=8)
+        plain(ax)
+        return self
+
+
+def _scaling(solution: Solution, task: int, scaling: Scaling | None) -> Scaling:
+    """Return the scaling to draw with; refuse what has no picture over two inputs."""
+    problem = solution.problem
+    refuse_unless_plane(problem.n_inputs)
+    if not 0 <= task < problem.n_tasks:
+        raise InvalidInputError(
+            f"task is {task}, but there are {problem.n_tasks} tasks; pass 0 to "
+            f"{problem.n_tasks - 1}."
+        )
+    if scaling is None:
+        return Scaling(np.zeros(2), np.ones(2), np.ones(problem.n_tasks))
+    return scaling
+
+
+def _named(estimator: Any, options: dict[str, Any]) -> dict[str, Any]:
+    names = getattr(estimator, "feature_names_in_", None)
+    return options if names is None else {"input_names": list(names)} | options
+
+
+def _grid(X: np.ndarray, n_grid: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return evenly spaced points along each input, a little beyond the data."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = MARGIN * np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    first, second = np.linspace(low - margin, high + margin, n_grid).T
+    return np.ascontiguousarray(first), np.ascontiguousarray(second)
+
+
+def _points(grid: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return all points of a grid, shape (H·G, 2), the first input running fastest."""
+    return np.column_stack([axis.ravel() for axis in np.meshgrid(*grid)])
+
+
+def _fade_outside(ax: Any, X: np.ndarray, grid: tuple[np.ndarray, np.ndarray]) -> None:
+    """Whiten what lies outside the convex hull of the data."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+    from scipy.spatial import ConvexHull, QhullError
+
+    size = np.array([np.ptp(axis) for axis in grid])
+    try:
+        hull = X[ConvexHull(X / size).vertices]
+    except QhullError:  # all data on a line
+        return
+    (left, right), (bottom, top) = (axis[[0, -1]] for axis in grid)
+    frame = np.array([[left, bottom], [left, top], [right, top], [right, bottom]])
+    outlines = []
+    for corners in (frame, hull):  # one clockwise, one not: what lies between is filled
+        outlines.append(Path(np.vstack([corners, corners[:1]]), closed=True))
+    ax.add_patch(
+        PathPatch(Path.make_compound_path(*outlines), facecolor="white", alpha=0.6, lw=0, zorder=2)
+    )

@@ -1,0 +1,245 @@
+"""A feasible dual variable near a solution, and what its duality gap says about optimal ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtrelu.network import ReLUNetwork
+from mtrelu.optimal_polytope.support import Field, peak
+from mtrelu.oracles import OracleResult
+from mtrelu.oracles.base import Oracle
+from mtrelu.problem import Problem
+from mtrelu.validation import FloatArray
+
+_EPS = float(np.finfo(np.float64).eps)
+# Maximisers within this of the bound are looked at for the sharper maximum.
+_NEARLY = 1e-6
+_MOST_LONG_PRODUCTS = 20_000_000  # beyond, extended precision takes too long
+
+
+@dataclass(frozen=True, eq=False)
+class DualPoint:
+    """A dual feasible P and what it proves.
+
+    Attributes
+    ----------
+    P : ndarray of shape (N, T)
+        Orthogonal to the skip connection and, if ``proved``, with a dual function of at most α
+        (at most 1 for α = 0).
+    summed : ndarray of shape (n, T)
+        The same, summed over samples with equal inputs.
+    group : ndarray of shape (N,)
+        Which of the distinct inputs each sample has.
+    gap : float
+        Upper bound on what any network can gain on the network, if ``proved``.
+    proved : bool
+        Whether the oracle gave the maximum of the dual function or a bound of it.
+    """
+
+    P: FloatArray
+    summed: FloatArray
+    group: np.ndarray
+    gap: float
+    proved: bool
+
+    def distance(self, problem: Problem) -> float:
+        """Bound (Σ_i ‖p_i − p*_i‖²/w_i)^½ for every optimal P*; infinite if nothing is known.
+
+        The conjugate of a loss with an L-smooth gradient is 1/L-strongly convex.
+        """
+        known = self.proved and problem.alpha > 0 and np.isfinite(problem.loss.smoothness)
+        return float(np.sqrt(2.0 * self.gap * problem.loss.smoothness)) if known else np.inf
+
+    def fixes_values(self, problem: Problem) -> bool:
+        """Tell whether it is proved that all optimal functions agree at the data."""
+        if problem.loss.strictly_convex:
+            return problem.alpha > 0
+        room = self.distance(problem) * np.sqrt(problem.sample_weight)[:, np.newaxis]
+        weights = problem.sample_weight[:, np.newaxis]
+        low, high = problem.loss.dual_bounds(problem.Y)
+        inside = (self.P - room > weights * low) & (self.P + room < weights * high)
+        return bool(inside.all()) or problem.alpha == 0
+
+
+def nearest_dual(
+    problem: Problem,
+    network: ReLUNetwork,
+    hint: FloatArray | None,
+    oracle: Oracle,
+    X: FloatArray,
+    group: np.ndarray,
+) -> DualPoint:
+    """Return the better of the dual variables that the network and the hint stand for."""
+    guesses = [] if hint is None else [hint]
+    if problem.alpha > 0:
+        own = problem.dual_variable(network(problem.X))
+        guesses += [own, _stationary(problem, network, own)]
+    points = [_feasible(problem, network, guess, oracle, X, group) for guess in guesses]
+    return min(points, key=lambda point: point.gap)
+
+
+def _stationary(problem: Problem, network: ReLUNetwork, P: FloatArray) -> FloatArray:
+    """Return the P nearest to this one for which the size of each output weight is stationary.
+
+    Residuals of a good fit are small differences of labels and predictions, and have lost as
+    many digits. The equations ⟨v_k, Σ_i p_i φ_k(x_i)⟩ = α‖v_k‖ give them back.
+    """
+    unit = network.unit_norm().pruned()
+    if unit.n_neurons == 0:
+        return P
+    root = np.sqrt(problem.sample_weight)[:, np.newaxis]
+    basis = np.ones((P.shape[0], 1))
+    if problem.skip == "affine":
+        basis = np.hstack([basis, problem.X - problem.X.mean(axis=0)])
+    left, singular, _ = np.linalg.svd(root * basis, full_matrices=False)
+    skip = left[:, singular > 1e-12 * singular[0]]
+    features = root * np.maximum(problem.X @ unit.w.T + unit.b, 0.0)
+    for _ in range(2):  # the second time removes what rounding left behind
+        features -= skip @ (skip.T @ features)
+    sizes = np.linalg.norm(features, axis=0)
+    if not (sizes > 0.0).all():
+        return P
+    features /= sizes
+    u = unit.v / np.linalg.norm(unit.v, axis=1, keepdims=True)
+    gram = (features.T @ features) * (u @ u.T)
+    scaled = P / root
+    for _ in range(3):  # the Gram matrix squares the condition, which repeating makes good
+        missing = problem.alpha / sizes - np.sum((features.T @ scaled) * u, axis=1)
+        step = np.linalg.lstsq(gram, missing, rcond=1e-13)[0]
+        scaled = scaled + features @ (step[:, np.newaxis] * u)
+    return np.asarray(root * scaled)
+
+
+def _feasible(
+    problem: Problem,
+    network: ReLUNetwork,
+    P: FloatArray,
+    oracle: Oracle,
+    X: FloatArray,
+    group: np.ndarray,
+) -> DualPoint:
+    """Project onto the constraints of the skip connection, and shrink."""
+    weights = problem.sample_weight[:, np.newaxis]
+    root = np.sqrt(weights)
+    basis = np.ones((P.shape[0], 1))
+    if problem.skip == "affine":
+        basis = np.hstack([basis, oracle.hull.Z[group]])
+    Q = np.linalg.qr(root * basis)[0]
+    for _ in range(2):  # the second time removes what rounding left behind
+        P = P - root * (Q @ (Q.T @ (P / root)))
+    low, high = problem.loss.dual_bounds(problem.Y)
+    if problem.alpha > 0 and (np.isfinite(low).any() or np.isfinite(high).any()):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(P > 0, weights * high / P, np.where(P < 0, weights * low / P, np.inf))
+        P = P * max(min(1.0, float(room.min())), 0.0)
+    summed = np.zeros((oracle.hull.Z.shape[0], P.shape[1]))
+    np.add.at(summed, group, P)
+    limit = problem.alpha or 1.0
+    largest, exactness = _largest(summed, oracle, X, limit)
+    scale = limit / largest if largest > limit or problem.alpha == 0 else 1.0
+    P, summed = scale * P, scale * summed
+    gap = duality_gap(problem, network, P)
+    return DualPoint(P, summed, group, gap, exactness != "estimate")
+
+
+def maximisers(oracle: Oracle, summed: FloatArray, target: float) -> OracleResult:
+    """Search, and on a line return all data points above the target.
+
+    There the dual function can dip between two data points of which one is a little higher, and
+    then both are local maximisers.
+    """
+    found = oracle.search(summed, target=target)
+    hull = oracle.hull
+    if hull.Z.shape[1] != 1:
+        return found
+    z = hull.Z[:, 0]
+    signs = (1.0,) if oracle.skip == "affine" else (1.0, -1.0)
+    w = np.repeat(signs, z.size)
+    b = -w * np.tile(z, len(signs))
+    height = np.outer(z, w) + b
+    g = np.linalg.norm(np.maximum(height, 0.0).T @ summed, axis=1) * hull.scale
+    order = np.argsort(-g, kind="stable")
+    order = order[g[order] >= target]
+    w, b = hull.lift(w[order, np.newaxis], b[order])
+    return OracleResult(found.value, found.exactness, w, b, g[order])
+
+
+def _largest(summed: FloatArray, oracle: Oracle, X: FloatArray, limit: float) -> tuple[float, str]:
+    """Return the maximum of the dual function, sharper than with the oracle's room for rounding.
+
+    If the largest maximisers are sharp, their places are known to rounding, of which the value
+    feels only the square along a face: so it can be computed there with more digits.
+    """
+    found = maximisers(oracle, summed, limit * (1.0 - _NEARLY))
+    if found.exactness != "exact" or found.value <= limit or found.b.size == 0:
+        return found.value, found.exactness
+    hull, size = oracle.hull, float(found.g[0])
+    P = summed * (hull.scale / size)
+    field = Field.of(hull, P, np.ones(P.shape[0]), 0.0, oracle.skip)
+    norms = np.linalg.norm(P, axis=1)
+    largest = 0.0
+    for w, b in zip(found.w, found.b.tolist(), strict=True):
+        near = peak(field, hull.axes.T @ w, (float(w @ hull.centre) + b) / hull.scale)
+        if near.climbs:
+            continue
+        if not near.sharp:
+            return found.value, found.exactness
+        # The inputs themselves, not their coordinates.
+        normal = (hull.axes @ near.w).astype(np.longdouble)
+        anchor = X[np.flatnonzero(near.pinned)[0]].astype(np.longdouble)
+        height = (X.astype(np.longdouble) - anchor) @ normal / hull.scale
+        V = P.T.astype(np.longdouble) @ np.maximum(height, 0)
+        value = float(np.sqrt((V @ V) / (normal @ normal)))
+        # Data points that are on the hyperplane but for rounding are a little off it here.
+        off = float(norms[near.pinned] @ np.abs(height[near.pinned]))
+        largest = max(largest, value * (1 + 2 * _EPS) + 2 * off)
+    return min(found.value, largest * size), found.exactness
+
+
+def duality_gap(problem: Problem, network: ReLUNetwork, P: FloatArray) -> float:
+    """Return primal minus dual value as a sum of terms that are each >= 0, and room for rounding.
+
+    As P is orthogonal to the skip connection, Σ_i ⟨p_i, f(x_i)⟩ = Σ_k ⟨v_k, Σ_i p_i φ_k(x_i)⟩, so
+    the gap is Σ w [ℓ(y, f) + ℓ*(y, −p/w) + pf/w] + Σ_k (α‖v_k‖‖w_k‖ − ⟨v_k, Σ_i p_i φ_k(x_i)⟩).
+    For α = 0, with f = y, only the second sum remains.
+    """
+    few = network.n_neurons * problem.n_samples * problem.n_tasks <= _MOST_LONG_PRODUCTS
+    dtype: type[np.floating] = np.longdouble if few else np.float64
+    X, Y, w, b, v, A, c, P = (
+        array.astype(dtype)
+        for array in (
+            problem.X, problem.Y, network.w, network.b, network.v, network.A, network.c, P,
+        )
+    )  # fmt: skip
+    weights = problem.sample_weight[:, np.newaxis]
+    alpha = problem.alpha or 1.0
+    features = np.maximum(X @ w.T + b, 0)
+    values = features @ v + X @ A.T + c
+    sizes = np.sqrt((v**2).sum(axis=1) * (w**2).sum(axis=1))
+    neurons = alpha * sizes - ((features.T @ P) * v).sum(axis=1)
+    reached = np.abs(X) @ np.abs(w).T + np.abs(b)
+    affine = np.abs(X) @ np.abs(A).T + np.abs(c)
+    size = alpha * sizes.sum() + np.sum(np.abs(P) * (reached @ np.abs(v) + affine))
+    if problem.alpha == 0:
+        misses = np.abs(P * (values - Y))
+        gap = np.maximum(neurons, 0).sum() + misses.sum()
+    elif problem.loss.name == "squared":
+        gap = np.maximum(neurons, 0).sum()
+        gap += (0.5 * (weights * (Y - values) - P) ** 2 / weights).sum()
+    else:
+        y, z, p = (np.asarray(array, dtype=np.float64) for array in (Y, values, P))
+        if problem.loss.of_residual:  # then the gap can be summed without cancellation
+            y, z = np.asarray(Y - values, dtype=np.float64), np.zeros_like(z)
+        value = weights * problem.loss.value(y, z)
+        conjugate = weights * problem.loss.conjugate(y, -p / weights)
+        gap = np.maximum(neurons, 0).sum() + np.maximum(value + conjugate + p * z, 0.0).sum()
+        gap += 16 * _EPS * np.sum(np.abs(value) + np.abs(conjugate) + np.abs(p * z))
+    # The constraints of the skip connection hold for P as it is stored to this.
+    basis = np.hstack([np.ones((X.shape[0], 1)), X - X.mean(axis=0)]).astype(dtype)
+    slopes = np.vstack([values.mean(axis=0) * 0 + c + A @ X.mean(axis=0), A.T])
+    if problem.skip != "affine":
+        basis, slopes = basis[:, :1], slopes[:1]
+    gap += np.abs((basis.T @ P) * slopes).sum()
+    return float(gap + 16 * np.finfo(dtype).eps * size)

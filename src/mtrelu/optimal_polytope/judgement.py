@@ -1,0 +1,317 @@
+"""From a nearly optimal network to a verdict about all optimal functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mtrelu.network import ReLUNetwork
+from mtrelu.optimal_polytope.duality import DualPoint, duality_gap, maximisers, nearest_dual
+from mtrelu.optimal_polytope.family import Family, Support
+from mtrelu.optimal_polytope.proof import Proof, prove_unique
+from mtrelu.optimal_polytope.support import Field, Peak, peak
+from mtrelu.oracles.base import Hull, Oracle
+from mtrelu.problem import Problem
+from mtrelu.solvers.interpolation import Verdict
+from mtrelu.validation import FloatArray
+
+# Two networks prove that there are several optima if both are this near to the optimum ...
+WITNESS_GAP = 1e-10
+# ... as a proved relative gap, and differ by this share of how much the fitted values vary.
+WITNESS_SHARE = 1e-3
+# A peak that is lower than the bound by no more than this, relatively, attains it.
+ATTAINED = 1e-7
+# What the neurons of the peaks may leave of the fitted values if they are all there are.
+_LEFT_OVER = 1e-6
+# A second eigenvalue as near as this to the first on a face: the maximum is an arc.
+_ARC = 1e-6
+_POINTS = 512
+_CORNERS = 24
+_ROUNDS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What `OptimalPolytope` presents; see there."""
+
+    verdict: Verdict
+    reason: str
+    network: ReLUNetwork
+    relative_gap: float
+    complete: bool
+    family: Family
+    back: FloatArray | None
+    witness: ReLUNetwork | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A network, a dual variable near it, and the neurons where that attains its bound."""
+
+    problem: Problem
+    network: ReLUNetwork
+    point: DualPoint
+    field: Field
+    peaks: list[Peak]
+    exhaustive: bool
+    family: Family
+    left: float
+
+    @property
+    def primal(self) -> float:
+        return max(self.problem.objective(self.network), 1e-300)
+
+    @property
+    def arcs(self) -> bool:
+        return any(p.flat < _ARC for p in self.peaks if p.value >= 1.0 - ATTAINED)
+
+
+def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Judgement:
+    """Return the verdict for a nearly optimal network, and how it came about."""
+    small, back = problem.compressed()
+    net, hint = network, dual
+    if back is not None:
+        net, hint = rotated(network, back.T), None if dual is None else dual @ back
+    X, group = np.unique(small.X, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    oracle = _oracle(X, problem.skip)
+    case = _case(small, net, hint, oracle, X, group)
+    # The peaks are nearer to the optimal neurons than those of the network, by a square.
+    for _ in range(_ROUNDS):
+        if case.left > _LEFT_OVER:
+            break
+        better = case.family.network(case.family.coefficients.start)
+        if duality_gap(small, better, case.point.P) > 0.1 * case.point.gap:
+            break
+        case = _case(small, better, case.point.P, oracle, X, group)
+    if case.left > _LEFT_OVER:
+        known = Support.of_network(oracle.hull, net)
+        family, _ = Family.of(oracle.hull, case.field, known, _values(case, exact=False))
+        case = replace(case, network=net, family=family)
+    base = case.family.network(case.family.coefficients.start)
+    gap = duality_gap(small, base, case.point.P) if case.point.proved else np.inf
+    proof = prove_unique(case.field, case.peaks)
+    complete = case.exhaustive and case.left <= _LEFT_OVER and not case.arcs
+
+    verdict, witness = Verdict.UNDECIDED, None
+    d, q = oracle.hull.axes.shape
+    proved = proof.holds and case.exhaustive and case.point.fixes_values(small)
+    on_hull = proved and problem.alpha > 0
+    if problem.skip == "affine" and q < d:
+        verdict = Verdict.NOT_UNIQUE
+        witness = _tilted(base, oracle.hull)
+        reason = (
+            f"The inputs span only {q} of {d} dimensions, so every slope across them is free: it "
+            "changes neither the values at the data nor the path norm."
+        )
+        if on_hull:
+            reason += " On the span of the inputs the optimal function is unique."
+    elif on_hull:
+        verdict = Verdict.UNIQUE
+        reason = _why_unique(proof, case)
+    else:
+        pair = _two_optima(case, back) if case.point.proved else None
+        if pair is not None:
+            verdict = Verdict.NOT_UNIQUE
+            witness, reason = _farther(network, pair, back), pair.reason
+        else:
+            reason = _why_undecided(proof, case, gap)
+    return Judgement(
+        verdict,
+        reason,
+        _back(base, back),
+        gap / case.primal,
+        complete,
+        case.family,
+        back,
+        None if witness is None else _back(witness, back),
+    )
+
+
+def _case(
+    problem: Problem,
+    network: ReLUNetwork,
+    hint: FloatArray | None,
+    oracle: Oracle,
+    X: FloatArray,
+    group: np.ndarray,
+) -> _Case:
+    point = nearest_dual(problem, network, hint, oracle, X, group)
+    limit = problem.alpha or 1.0
+    unit = oracle.hull.scale / limit
+    weight = np.bincount(group, problem.sample_weight)
+    distance = unit * point.distance(problem)
+    field = Field.of(oracle.hull, unit * point.summed, weight, distance, problem.skip)
+    # Everything that may attain the bound for an optimal dual variable; half of it will not.
+    margin = float(np.clip(2 * field.error() + field.rounding(), 2 * ATTAINED, 0.5))
+    found = maximisers(oracle, point.summed, limit * (1.0 - margin))
+    hull = oracle.hull
+    b = (found.w @ hull.centre + found.b) / hull.scale
+    peaks = [peak(field, wk, bk) for wk, bk in zip(found.w @ hull.axes, b.tolist(), strict=True)]
+    peaks = [p for p in peaks if not p.climbs]
+    exhaustive = found.exactness == "exact" and margin < 0.5
+    support = Support.of(field, [p for p in peaks if p.value >= 1.0 - ATTAINED])
+    empty = _Case(problem, network, point, field, peaks, exhaustive, None, 0.0)  # type: ignore
+    family, left = Family.of(hull, field, support, _values(empty, exact=True))
+    return replace(empty, family=family, left=left)
+
+
+def _values(case: _Case, *, exact: bool) -> FloatArray:
+    """Return fitted values at the distinct inputs: those of P if it knows them, or the network's."""
+    problem, point = case.problem, case.point
+    weights = problem.sample_weight[:, np.newaxis]
+    if problem.alpha == 0:
+        fitted = problem.Y
+    elif exact and problem.loss.name == "squared":
+        fitted = problem.Y - point.P / weights
+    else:
+        fitted = case.network(problem.X)
+    values = np.zeros_like(point.summed)
+    np.add.at(values, point.group, weights * fitted)
+    return values / case.field.weight[:, np.newaxis]
+
+
+def _oracle(X: FloatArray, skip: str) -> Oracle:
+    from mtrelu.oracles.ascent import AscentOracle
+    from mtrelu.oracles.choice import exact_oracle
+
+    return exact_oracle(X, skip) or AscentOracle(X, skip)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Two optimal networks, where they differ, and the words for it."""
+
+    networks: tuple[ReLUNetwork, ReLUNetwork]
+    where: FloatArray
+    reason: str
+
+
+def _two_optima(case: _Case, back: FloatArray | None) -> _Pair | None:
+    """Look for two networks that are optimal and differ."""
+    hull, rng = case.family.hull, np.random.default_rng(0)
+    low, high = case.field.Z.min(axis=0), case.field.Z.max(axis=0)
+    Z = np.vstack([case.field.Z, rng.uniform(low, high, (_POINTS, low.size))])
+    X = hull.centre + hull.scale * (Z @ hull.axes.T)
+    networks = [
+        network
+        for network in case.family.corners(rng, _CORNERS)
+        if duality_gap(case.problem, network, case.point.P)
+        <= WITNESS_GAP * case.problem.objective(network)
+    ]
+    if len(networks) < 2:
+        return None
+    values = np.array([network(X) for network in networks])
+    at, task = np.unravel_index(np.argmax(np.ptp(values, axis=0)), values.shape[1:])
+    first = networks[int(np.argmax(values[:, at, task]))]
+    last = networks[int(np.argmin(values[:, at, task]))]
+    apart = np.abs(_back(first, back)(X[[at]]) - _back(last, back)(X[[at]])).max()
+    data = _back(first, back)(case.problem.X)
+    varies = float(np.ptp(data, axis=0).max(initial=0.0))
+    if not apart > WITNESS_SHARE * varies:
+        return None
+    place = ", ".join(f"{x:.4g}" for x in X[at])
+    reason = (
+        f"Two networks, both proved to be within a relative gap of {WITNESS_GAP:g} of the "
+        f"optimum, differ by {apart:.3g} at x = ({place}), where the fitted values vary by "
+        f"{varies:.3g}, as do their mixtures."
+    )
+    if case.family.support.joins:
+        n = len(case.family.support.joins)
+        reason += (
+            f" The dual function has {n} plateau{'s' if n > 1 else ''}, along which a neuron can "
+            "move or be split."
+        )
+    return _Pair((first, last), X[at], reason)
+
+
+def _farther(network: ReLUNetwork, pair: _Pair, back: FloatArray | None) -> ReLUNetwork:
+    """Return the one of two networks that is farther from a third."""
+    here = network(pair.where[np.newaxis])
+    return max(
+        pair.networks,
+        key=lambda other: float(np.abs(_back(other, back)(pair.where[np.newaxis]) - here).max()),
+    )
+
+
+def _why_unique(proof: Proof, case: _Case) -> str:
+    based = f"That follows from the duality gap of {case.point.gap:.2g}."
+    if proof.n_places == 0:
+        return f"No optimal network has a neuron, so the affine fit is the only optimum. {based}"
+    one = proof.n_places == 1
+    return (
+        f"Every neuron of an optimal network is at {'the one' if one else 'one of the'} "
+        f"{'' if one else f'{proof.n_places} '}place{'' if one else 's'} where the dual function "
+        "attains alpha, and what they add to the fit is linearly independent: the smallest "
+        f"singular value is {proof.independence:.2g}, of which rounding and the duality gap leave "
+        f"{proof.uncertainty:.1g} open. {based}"
+    )
+
+
+def _why_undecided(proof: Proof, case: _Case, gap: float) -> str:
+    if not case.point.proved:
+        return (
+            "The search for the maxima of the dual function is heuristic at this size, so nothing "
+            "is proved about all optimal networks."
+        )
+    relative = gap / case.primal
+    reasons = []
+    if case.problem.alpha == 0:
+        reasons.append(
+            "For alpha = 0 a duality gap does not bound how far two optimal dual variables can be "
+            "apart, and no two optimal networks that differ were found."
+        )
+    elif not np.isfinite(case.problem.loss.smoothness):
+        reasons.append(
+            f"The {case.problem.loss.name} loss has kinks, and then a duality gap does not bound "
+            "how far two optimal functions can be apart."
+        )
+    elif not case.exhaustive:
+        reasons.append(
+            "Where the dual function of an optimal dual variable attains alpha is not known "
+            "completely."
+        )
+    elif not proof.isolated:
+        reasons.append(
+            f"Of the {proof.n_places} places where an optimal neuron can be, some could not be "
+            "proved to be single hyperplanes"
+            + (": the dual function is constant along an arc." if case.arcs else ".")
+        )
+    elif not proof.holds:
+        reasons.append(
+            f"What the {proof.n_places} places for neurons add to the fit is not proved to be "
+            f"linearly independent: the smallest singular value is {proof.independence:.2g}, of "
+            f"which rounding and the duality gap leave {proof.uncertainty:.1g} open."
+        )
+    else:
+        reasons.append("The loss is flat or straight at some labels, so the fit may vary.")
+    if case.left > _LEFT_OVER:
+        reasons.append(
+            "The neurons at these places do not reproduce the fitted values, so some are missing."
+        )
+    if relative > WITNESS_GAP:
+        reasons.append(
+            f"The relative gap of {relative:.1g} is too large to tell optimal networks apart from "
+            f"nearly optimal ones; solve with tol={WITNESS_GAP / 100:g}."
+        )
+    elif case.problem.alpha > 0:
+        reasons.append("No two optimal networks that clearly differ were found either.")
+    return " ".join(reasons)
+
+
+def _tilted(network: ReLUNetwork, hull: Hull) -> ReLUNetwork:
+    """Return the same function on the hull of the data, with another slope across it."""
+    across = np.linalg.svd(hull.axes, full_matrices=True)[0][:, hull.axes.shape[1]]
+    slope = np.abs(network.A).max() + 1.0
+    A = network.A + slope * across
+    return replace(network, A=A, c=network.c - slope * (across @ hull.centre))
+
+
+def _back(network: ReLUNetwork, back: FloatArray | None) -> ReLUNetwork:
+    return network if back is None else rotated(network, back)
+
+
+def rotated(network: ReLUNetwork, W: FloatArray) -> ReLUNetwork:
+    """Return the network whose outputs are W times those of ``network``."""
+    return ReLUNetwork(network.w, network.b, network.v @ W.T, W @ network.A, W @ network.c)

@@ -1,0 +1,140 @@
+"""Uniqueness, proved from finitely many sharp peaks of a dual function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtrelu.optimal_polytope.family import columns_of
+from mtrelu.optimal_polytope.support import Field, Peak
+from mtrelu.validation import FloatArray
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether the neurons of all optimal networks determine each other.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether there is only one function with given values at the data and neurons at peaks.
+    n_places : int
+        How many places for a neuron were found, of which every optimal neuron is at one.
+    isolated : bool
+        Whether each of these places is one hyperplane.
+    independence : float
+        Smallest singular value of the outputs of these neurons, each of norm one.
+    uncertainty : float
+        How much that can differ for the exact optimum.
+    """
+
+    holds: bool
+    n_places: int
+    isolated: bool
+    independence: float
+    uncertainty: float
+
+
+def prove_unique(field: Field, peaks: list[Peak]) -> Proof:
+    """Judge whether neurons at the maximisers of any optimal dual function are independent.
+
+    ``peaks`` are all local maximisers of the field above ``1 - field.error()``. Every maximiser of
+    an optimal dual function is in the same part of {g ≥ 1 − error} as one of them, so if each peak
+    is inside a ball that proves it to be the only one, the maximisers are as many as the balls.
+    """
+    level = 1.0 - field.error() - field.rounding()
+    relevant = [p for p in peaks if p.value >= level]
+    places: list[Peak] = []
+    mirrored = field.basis.shape[1] > 1
+    for found in sorted(relevant, key=lambda p: p.radius, reverse=True):
+        known = any(
+            place.holds(sign * found.w, sign * found.b)
+            for place in places
+            for sign in ((1.0, -1.0) if mirrored else (1.0,))
+        )
+        if not known:
+            places.append(found)
+    isolated = all(place.sharp for place in places)
+    if not isolated:
+        return Proof(False, len(places), False, 0.0, np.inf)
+    if not places:
+        return Proof(True, 0, True, 1.0, 0.0)
+    independence, uncertainty = _independence(field, places)
+    if independence <= uncertainty and not mirrored:
+        independence, uncertainty = _independence_of_kinks(field, places)
+    return Proof(independence > uncertainty, len(places), True, independence, uncertainty)
+
+
+def _independence(field: Field, places: list[Peak]) -> tuple[float, float]:
+    """Return the smallest singular value of the normalised columns, and how far off it can be."""
+    columns = columns_of(
+        field,
+        np.array([p.w for p in places]),
+        np.array([p.b for p in places]),
+        np.array([p.u for p in places]),
+    )
+    sizes = np.linalg.norm(columns, axis=0)
+    if columns.shape[0] < columns.shape[1]:
+        return 0.0, np.inf
+    smallest = float(np.linalg.svd(columns / sizes, compute_uv=False)[-1])
+    errors = [_error(p, float(size)) for p, size in zip(places, sizes, strict=True)]
+    rounding = 1e-14 * np.sqrt(columns.shape[0])
+    return smallest, float(np.linalg.norm(np.array(errors) + rounding))
+
+
+def _error(place: Peak, size: float) -> float:
+    """Bound how far the column of an optimal neuron can be from that of a peak, of this size."""
+    moved = place.moved / size
+    return moved + (1.0 + moved) * place.turned
+
+
+def _independence_of_kinks(field: Field, places: list[Peak]) -> tuple[float, float]:
+    """Judge the function instead of the network, for a constant skip connection.
+
+    Two neurons on one hyperplane, with opposite sides active, are one kink of any direction and
+    a linear function. If kinks and linear functions are independent, the function is determined,
+    though the share of the two neurons need not be. Only hyperplanes that data points determine
+    are known to be the same.
+    """
+    singles: list[Peak] = []
+    doubles: list[Peak] = []
+    for place in places:
+        for k, other in enumerate(singles):
+            opposite = float(place.w @ other.w) < 0.0
+            same = bool(np.array_equal(place.pinned, other.pinned))
+            if opposite and same and place.fixed and other.fixed:
+                doubles.append(singles.pop(k))
+                break
+        else:
+            singles.append(place)
+    if not doubles:
+        return 0.0, np.inf
+    n, n_tasks = field.P.shape
+    lines = np.hstack([np.ones((n, 1)), field.Z])
+    free = Field(field.Z, field.P, field.weight, field.distance, lines)
+    parts = []
+    errors: list[float] = []
+    for place in singles:
+        column = columns_of(free, place.w[np.newaxis], np.array([place.b]), place.u[np.newaxis])
+        size = float(np.linalg.norm(column))
+        if size == 0.0:
+            return 0.0, np.inf
+        parts.append(column / size)
+        errors.append(_error(place, size))
+    for place in doubles:
+        every: FloatArray = np.eye(n_tasks)
+        w, b = np.repeat(place.w[np.newaxis], n_tasks, axis=0), np.full(n_tasks, place.b)
+        columns = columns_of(free, w, b, every)
+        size = float(np.linalg.norm(columns[:, 0]))
+        if size == 0.0:
+            return 0.0, np.inf
+        parts.append(columns / size)
+        errors.extend([0.0] * n_tasks)
+    matrix = np.hstack(parts)
+    # Slopes must be determined too, and are only if the inputs span all directions.
+    if matrix.shape[0] < matrix.shape[1] or np.linalg.matrix_rank(lines) < lines.shape[1]:
+        return 0.0, np.inf
+    smallest = float(np.linalg.svd(matrix, compute_uv=False)[-1])
+    rounding = 1e-14 * np.sqrt(matrix.shape[0])
+    return smallest, float(np.linalg.norm(np.array(errors) + rounding))

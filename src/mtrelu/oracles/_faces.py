@@ -1,0 +1,479 @@
+"""Maxima of a quadratic form on the cells and faces of an arrangement.
+
+On a closed cell the square of the dual function is ``w' M w``. If the largest eigenvalue of M is at
+most the square of a threshold, the whole cell is, with all its faces. Else the maximum over the
+cell is at the top eigenvector, if that lies in it, or on a facet, where the same applies to the
+form on the hyperplane of the facet.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mtrelu.oracles._cells import TIE, has_bit
+from mtrelu.validation import FloatArray
+
+_EPS = float(np.finfo(np.float64).eps)
+_SWEEPS = 8
+
+
+class Pencil(NamedTuple):
+    """The hyperplanes through one data point, the pivot, that pass through others too.
+
+    Attributes
+    ----------
+    pivot : int
+        The data point.
+    points : ndarray of shape (m,)
+        The data points that differ from it, ordered by hyperplane.
+    sides : ndarray of shape (m,)
+        ±1: on which side of its normal a point lies from the pivot.
+    starts : ndarray of shape (n + 1,)
+        Where the points of each hyperplane start.
+    normals : ndarray of shape (n, q)
+        Unit normals.
+    """
+
+    pivot: int
+    points: np.ndarray
+    sides: FloatArray
+    starts: np.ndarray
+    normals: FloatArray
+
+
+@njit(cache=True)
+def _bounded(form: np.ndarray, k: int, threshold: float, work: np.ndarray) -> bool:
+    # Whether the largest eigenvalue of form[:k, :k] is below the square of the threshold: LDL'.
+    if threshold <= 0:
+        return False
+    square, trace = threshold * threshold, 0.0
+    for i in range(k):
+        trace += form[i, i]
+    if trace < square:
+        return True
+    for i in range(k):
+        for c in range(i):
+            work[i, c] = -form[i, c]
+        work[i, i] = square - form[i, i]
+    for i in range(k):
+        pivot = work[i, i]
+        if not pivot > 0.0:
+            return False
+        for row in range(i + 1, k):
+            factor = work[row, i] / pivot
+            for c in range(i + 1, row + 1):
+                work[row, c] -= factor * work[c, i]
+    return True
+
+
+@njit(cache=True)
+def _top_eigenpair(
+    form: np.ndarray, k: int, A: np.ndarray, V: np.ndarray, out: np.ndarray
+) -> float:
+    # Jacobi rotations: for a handful of rows nothing is faster.
+    for i in range(k):
+        for c in range(k):
+            A[i, c] = form[i, c]
+            V[i, c] = 1.0 if i == c else 0.0
+    for _ in range(30):
+        off, size = 0.0, 0.0
+        for i in range(k):
+            size += A[i, i] * A[i, i]
+            for c in range(i):
+                off += A[i, c] * A[i, c]
+        if off <= 1e-33 * size:
+            break
+        for i in range(k - 1):
+            for c in range(i + 1, k):
+                if A[i, c] == 0.0:
+                    continue
+                theta = (A[c, c] - A[i, i]) / (2 * A[i, c])
+                t = 1.0 / (abs(theta) + math.sqrt(theta * theta + 1.0))
+                if theta < 0:
+                    t = -t
+                cosine = 1.0 / math.sqrt(t * t + 1.0)
+                sine = t * cosine
+                for m in range(k):
+                    x, y = A[m, i], A[m, c]
+                    A[m, i], A[m, c] = cosine * x - sine * y, sine * x + cosine * y
+                    x, y = V[m, i], V[m, c]
+                    V[m, i], V[m, c] = cosine * x - sine * y, sine * x + cosine * y
+                for m in range(k):
+                    x, y = A[i, m], A[c, m]
+                    A[i, m], A[c, m] = cosine * x - sine * y, sine * x + cosine * y
+    best = 0
+    for i in range(1, k):
+        if A[i, i] > A[best, best]:
+            best = i
+    for m in range(k):
+        out[m] = V[m, best]
+    return float(max(A[best, best], 0.0))
+
+
+@njit(cache=True)
+def _restrict(
+    basis: np.ndarray, form: np.ndarray, k: int, across: np.ndarray, length: float,
+    v: np.ndarray, new_basis: np.ndarray, new_form: np.ndarray,
+) -> None:  # fmt: skip
+    # To the hyperplane orthogonal to `across`, given in the basis: a Householder reflection.
+    q = basis.shape[0]
+    for i in range(k):
+        v[i] = across[i] / length
+    v[0] += 1.0 if v[0] >= 0 else -1.0
+    dot = 0.0
+    for i in range(k):
+        dot += v[i] * v[i]
+    beta, inner = 2.0 / dot, 0.0
+    for i in range(k):
+        t = 0.0
+        for c in range(k):
+            t += form[i, c] * v[c]
+        across[i] = t
+        inner += t * v[i]
+    for i in range(1, k):
+        for c in range(1, k):
+            new_form[i - 1, c - 1] = (
+                form[i, c]
+                - beta * (v[i] * across[c] + across[i] * v[c])
+                + beta * beta * inner * v[i] * v[c]
+            )
+    for a in range(q):
+        t = 0.0
+        for c in range(k):
+            t += basis[a, c] * v[c]
+        for c in range(1, k):
+            new_basis[a, c - 1] = basis[a, c] - beta * t * v[c]
+
+
+@njit(cache=True)
+def _active_sum(
+    Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray, sides: np.ndarray,
+    starts: np.ndarray, positive: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    G = np.zeros((P.shape[1], Z.shape[1]))
+    for c in range(starts.size - 1):
+        for m in range(starts[c], starts[c + 1]):
+            i = points[m]
+            if (sides[m] > 0) == positive[c]:
+                for t in range(P.shape[1]):
+                    for a in range(Z.shape[1]):
+                        G[t, a] += P[i, t] * (Z[i, a] - Z[pivot, a])
+    return G
+
+
+@njit(cache=True)
+def _gram(G: np.ndarray, form: np.ndarray) -> None:
+    n_tasks, q = G.shape
+    form[:] = 0.0
+    for t in range(n_tasks):
+        for a in range(q):
+            for c in range(a + 1):
+                form[a, c] += G[t, a] * G[t, c]
+    for a in range(q):
+        for c in range(a):
+            form[c, a] = form[a, c]
+
+
+@njit(cache=True)
+def _below(
+    rays: np.ndarray, vectors: np.ndarray, values: np.ndarray, moved: float, limit: float,
+    d: np.ndarray, weights: np.ndarray,
+) -> bool:  # fmt: skip
+    # On the cone of rays r_i, g is convex: if d·r_i ≥ g(r_i) for all, then g(w) ≤ d·w ≤ |d|.
+    # First d along the middle of the rays, then towards the shortest by Hildreth's method.
+    q, m = vectors.shape[1], rays.size
+    for i in range(m):
+        if values[rays[i] & 1, rays[i] >> 1] >= limit:
+            return False
+        weights[i] = 1.0
+    for sweep in range(_SWEEPS):
+        d[:] = 0.0
+        for i in range(m):
+            sign = -weights[i] if rays[i] & 1 else weights[i]
+            for a in range(q):
+                d[a] += sign * vectors[rays[i] >> 1, a]
+        size, gain, factor = 0.0, 0.0, 0.0
+        for a in range(q):
+            size += d[a] * d[a]
+        length = math.sqrt(size)
+        for i in range(m):
+            dot = -moved * length
+            for a in range(q):
+                dot += (-d[a] if rays[i] & 1 else d[a]) * vectors[rays[i] >> 1, a]
+            value = values[rays[i] & 1, rays[i] >> 1]
+            factor = max(factor, value / dot if dot > 0.0 else math.inf)
+            gain += weights[i] * value
+        if factor * length < limit:
+            return True
+        if sweep == 0:  # start from nothing
+            d[:] = 0.0
+            weights[:m] = 0.0
+        elif gain >= limit * length:  # by duality there is no d shorter than the limit
+            return False
+        for i in range(m):
+            dot = 0.0
+            for a in range(q):
+                dot += (-d[a] if rays[i] & 1 else d[a]) * vectors[rays[i] >> 1, a]
+            value = values[rays[i] & 1, rays[i] >> 1]
+            step = max(value - dot, -weights[i])
+            weights[i] += step
+            for a in range(q):
+                d[a] += (-step if rays[i] & 1 else step) * vectors[rays[i] >> 1, a]
+    return False
+
+
+@njit(cache=True)
+def surviving_cells(
+    starts: np.ndarray, incident: np.ndarray, vectors: np.ndarray, values: np.ndarray,
+    moved: float, limit: float, both: bool,
+) -> np.ndarray:  # fmt: skip
+    """Return the cells that the values on their rays do not bound, as 2 i or 2 i + 1 (opposite).
+
+    Parameters
+    ----------
+    starts, incident, vectors
+        As in `Arrangement`.
+    values : ndarray of shape (2, R)
+        Dual function on the rays and on their opposites, rounded up.
+    moved : float
+        How far rounding may have moved a ray.
+    limit : float
+        The bound.
+    both : bool
+        Whether opposite cells differ.
+    """
+    found, out = 0, np.empty((starts.size - 1) * (2 if both else 1), np.int64)
+    d, largest = np.empty(vectors.shape[1]), np.max(starts[1:] - starts[:-1])
+    weights, flipped = np.empty(largest), np.empty(largest, np.int32)
+    for cell in range(starts.size - 1):
+        rays = incident[starts[cell] : starts[cell + 1]]
+        for side in range(2 if both else 1):
+            if side == 1:
+                other = flipped[: rays.size]
+                other[:] = rays ^ 1
+                rays = other
+            if not _below(rays, vectors, values, moved, limit, d, weights):
+                out[found] = 2 * cell + side
+                found += 1
+    return out[:found]
+
+
+@njit(cache=True)
+def _is_maximiser(
+    Z: np.ndarray, P: np.ndarray, pinned: np.ndarray, active: np.ndarray, w: np.ndarray
+) -> bool:
+    # Whether the dual function falls in all directions in which all pinned points but one stay on
+    # one side each or the other: with the gradient Σ α_i (z_i, 1) beyond the radial part, and
+    # kinks c_i, it must hold that 0 ≤ α_i ≤ −c_i. One point at least may serve as the pivot.
+    q, m = Z.shape[1], pinned.size
+    b = -np.dot(w, Z[pinned[0]])
+    s = np.zeros(P.shape[1])
+    gradient = np.zeros(q + 1)
+    size = 0.0
+    for i in range(Z.shape[0]):
+        if active[i]:
+            s += P[i] * (np.dot(w, Z[i]) + b)
+    for i in range(Z.shape[0]):
+        if active[i]:
+            slope = np.dot(s, P[i])
+            gradient[:q] += slope * Z[i]
+            gradient[q] += slope
+            size += abs(slope)
+    gradient[:q] -= np.dot(s, s) * w
+    A = np.ones((m, q + 1))
+    for row in range(m):
+        A[row, :q] = Z[pinned[row]]
+    weights = np.linalg.lstsq(A.T, gradient)[0]
+    violated = 0
+    for row in range(m):
+        kink = np.dot(s, P[pinned[row]])
+        room = 1e-9 * (size + abs(kink))
+        if weights[row] < -room or weights[row] > -kink + room:
+            violated += 1
+    return violated <= 1
+
+
+@njit(cache=True)
+def _lies_in(w: np.ndarray, normals: np.ndarray, positive: np.ndarray) -> int:
+    # 1 if w is in the closed cell, -1 if -w is, else 0.
+    inside, opposite = True, True
+    for c in range(normals.shape[0]):
+        h = 0.0
+        for a in range(w.size):
+            h += normals[c, a] * w[a]
+        if not positive[c]:
+            h = -h
+        inside = inside and h >= -TIE
+        opposite = opposite and h <= TIE
+        if not inside and not opposite:
+            return 0
+    return 1 if inside else -1
+
+
+@njit(cache=True)
+def _worth_returning(
+    w: np.ndarray, chosen: np.ndarray, level: int, incident: np.ndarray, positive: np.ndarray,
+    zeros: np.ndarray, Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray,
+    sides: np.ndarray, starts: np.ndarray,
+) -> bool:  # fmt: skip
+    # Local maximisers, and all where several ways lead to one flat: there the test fails to apply.
+    pinned, active = np.full(level + 1, pivot), np.zeros(Z.shape[0], np.bool_)
+    for row in range(level):
+        pinned[row + 1] = points[starts[chosen[row]]]
+    for c in range(starts.size - 1):
+        flat, on_it = True, False
+        for ray in incident:
+            flat = flat and has_bit(zeros[ray >> 1], c)
+        for row in range(level):
+            on_it = on_it or chosen[row] == c
+        if flat != on_it or (on_it and starts[c + 1] - starts[c] > 1):
+            return True
+        for m in range(starts[c], starts[c + 1]):
+            active[points[m]] = not on_it and (sides[m] > 0) == positive[c]
+    return _is_maximiser(Z, P, pinned, active, w)
+
+
+@njit(cache=True)
+def _is_first(c: int, chosen: np.ndarray, level: int, positive: np.ndarray) -> bool:
+    # In general position 2^level cells share a face. It is treated from the one where all chosen
+    # normals have the sign of the first that is not chosen.
+    other = 0
+    while other < positive.size:
+        taken = other == c
+        for row in range(level):
+            taken = taken or chosen[row] == other
+        if not taken:
+            break
+        other += 1
+    if other < positive.size and positive[other] != positive[c]:
+        return False
+    return level == 0 or positive[chosen[0]] == positive[c]
+
+
+@njit(cache=True)
+def refine(
+    survivors: np.ndarray, cells: np.ndarray, rays_from: np.ndarray, rays_of: np.ndarray,
+    vectors: np.ndarray, zeros: np.ndarray, values: np.ndarray, moved: float,
+    simple: bool, size: float, error: float, raising: bool,
+    Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray, sides: np.ndarray,
+    starts: np.ndarray, normals: np.ndarray, state: np.ndarray, out: np.ndarray,
+) -> int:  # fmt: skip
+    """Find the maximisers above the threshold on closed cells.
+
+    Parameters
+    ----------
+    survivors : ndarray of shape (F,)
+        Answer of `surviving_cells`.
+    cells, rays_from, rays_of, vectors, zeros, moved
+        The arrangement.
+    values : ndarray of shape (2, R)
+        Dual function on the rays.
+    simple : bool
+        Whether the arrangement is in general position.
+    size, error : float
+        How far the dual function can change when w turns by one unit, and how far what the
+        arrangement treated as zero can have moved it.
+    raising : bool
+        Whether every maximum found becomes the threshold.
+    Z, P : ndarray of shape (N, q), (N, T)
+        Data and dual variable.
+    pivot, points, sides, starts, normals
+        The pencil.
+    state : ndarray of shape (2,)
+        Threshold, and an upper bound of what is above; both are updated.
+    out : ndarray of shape (capacity, q + 1)
+        Receives w and b.
+
+    Returns
+    -------
+    int
+        How many were found; those beyond the capacity are missing.
+    """
+    n, q = normals.shape
+    most = np.max(rays_from[1:] - rays_from[:-1])
+    # One level for each hyperplane of a face.
+    bases, forms = np.zeros((q + 1, q, q)), np.zeros((q + 1, q, q))
+    incident, n_incident = np.empty((q + 1, most), np.int32), np.zeros(q + 1, np.int64)
+    chosen, following = np.zeros(q + 1, np.int64), np.zeros(q + 1, np.int64)
+    errors, tops, weights = np.zeros(q + 1), np.zeros(q + 1), np.empty(most)
+    work, rotations, x, w = np.empty((q, q)), np.empty((q, q)), np.empty(q), np.empty(q)
+    positive, earlier, count = np.empty(n, np.bool_), np.zeros(n, np.bool_), 0
+    for c in range(n):  # faces that belong to another pivot
+        for m in range(starts[c], starts[c + 1]):
+            earlier[c] = earlier[c] or points[m] < pivot
+    for survivor in survivors:
+        cell, side = survivor >> 1, survivor & 1
+        for c in range(n):
+            positive[c] = has_bit(cells[cell], c) != (side == 1)
+        _gram(_active_sum(Z, P, pivot, points, sides, starts, positive), forms[0])
+        bases[0] = np.eye(q)
+        n_incident[0], errors[0] = rays_from[cell + 1] - rays_from[cell], error
+        for m in range(n_incident[0]):
+            incident[0, m] = rays_of[rays_from[cell] + m] ^ side
+        level, arrived = 0, True
+        while level >= 0:
+            k = q - level
+            if arrived:
+                arrived = False
+                limit = state[0] - errors[level]
+                here = incident[level, : n_incident[level]]
+                if _bounded(forms[level], k, limit, work) or (
+                    level > 0 and _below(here, vectors, values, moved, limit, w, weights)
+                ):
+                    level -= 1
+                    continue
+                tops[level] = math.sqrt(_top_eigenpair(forms[level], k, work, rotations, x))
+                for a in range(q):
+                    w[a] = 0.0
+                    for c in range(k):
+                        w[a] += bases[level, a, c] * x[c]
+                lies = _lies_in(w, normals, positive)
+                if lies != 0:
+                    w *= lies
+                    state[1] = max(state[1], tops[level] + errors[level])
+                    if raising:
+                        state[0] = max(state[0], tops[level])
+                    if _worth_returning(
+                        w, chosen, level, here, positive, zeros, Z, P, pivot, points, sides, starts
+                    ):
+                        if count < out.shape[0]:
+                            out[count, :q] = w
+                            out[count, q] = -np.dot(w, Z[pivot])
+                        count += 1
+                following[level] = chosen[level - 1] + 1 if level > 0 else 0
+            c = following[level]
+            if c >= n or k == 1:
+                level -= 1
+                continue
+            following[level] += 1
+            if earlier[c] or (simple and not _is_first(c, chosen, level, positive)):
+                continue
+            found = 0
+            for m in range(n_incident[level]):
+                if has_bit(zeros[incident[level, m] >> 1], c):
+                    incident[level + 1, found] = incident[level, m]
+                    found += 1
+            if found == 0 or found == n_incident[level]:
+                continue
+            length = 0.0
+            for m in range(k):
+                x[m] = 0.0
+                for a in range(q):
+                    x[m] += bases[level, a, m] * normals[c, a]
+                length += x[m] * x[m]
+            length = math.sqrt(length)
+            if length <= TIE:  # what is on this hyperplane is at most what is without it
+                state[1] = max(state[1], tops[level] + errors[level])
+                continue
+            _restrict(
+                bases[level], forms[level], k, x, length, w, bases[level + 1], forms[level + 1]
+            )  # fmt: skip
+            n_incident[level + 1] = found
+            errors[level + 1] = errors[level] + 8 * _EPS * size / length
+            chosen[level] = c
+            level, arrived = level + 1, True
+    return count

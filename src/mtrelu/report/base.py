@@ -1,0 +1,295 @@
+"""What every report tells: how good the fit is, what was proved, how alpha was chosen."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from mtrelu.api import Solution
+from mtrelu.displays import PANELS, SelectionDisplay
+from mtrelu.report.page import bar, cards, image, number, page, paragraph, png, shortened, table
+from mtrelu.scaling import Scaling
+from mtrelu.selection import Selection
+from mtrelu.validation import MissingExtraError
+
+MOST_TASKS = 100
+MOST_NEURONS = 30
+"""Longer tables show this many rows and say so."""
+UNEVEN = 10.0
+"""Tasks whose spreads differ by more than this factor are worth a word about units."""
+ORACLES = {
+    "exact": "exact: every possible neuron was considered",
+    "bound": "a bound: no neuron, considered or not, can exceed it",
+    "estimate": "a search that did not look everywhere",
+}
+"""How the dual function was maximised, in words."""
+MOST_NAMED = 20
+"""The most rows that are named where rows were left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report(ABC):
+    """Everything there is to say about one fit, told to people who do not know the theory.
+
+    Parameters
+    ----------
+    solution : Solution
+        What `mtrelu.solve` returned for the scaled data.
+    tasks : sequence of str
+        The name of each task.
+    input_names : sequence of str
+        The name of each input.
+    title : str
+        The heading.
+    description : str
+        Where the data come from.
+    scaling : Scaling
+        The units of the fit.
+    selection : Selection or None
+        How alpha was chosen; None if it was given.
+    command : str
+        The command that makes this report again.
+    version : str
+        The version of mtrelu.
+    left_out : sequence of str
+        The rows with unknown values that were left out, by name.
+    """
+
+    solution: Solution
+    tasks: Sequence[str]
+    input_names: Sequence[str]
+    title: str
+    description: str
+    scaling: Scaling
+    selection: Selection | None
+    command: str
+    version: str
+    left_out: Sequence[str] = ()
+
+    @cached_property
+    def optimal_set(self) -> Any:
+        """All networks that are as good, found once."""
+        return self.solution.optimal_set()
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Labels in the tasks' own units, shape (N, T)."""
+        return np.asarray(self.solution.problem.Y * self.scaling.task_spread)
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Label minus prediction in the tasks' own units, shape (N, T)."""
+        problem = self.solution.problem
+        residuals = problem.Y - self.solution.network(problem.X)
+        return np.asarray(residuals * self.scaling.task_spread)
+
+    @cached_property
+    def rmse(self) -> np.ndarray:
+        """Root mean squared residual of each task, shape (T,)."""
+        return np.asarray(np.sqrt(np.mean(self.residuals**2, axis=0)))
+
+    @cached_property
+    def r2(self) -> np.ndarray:
+        """Share of each task's variance that the fit explains; NaN for a constant task."""
+        total = np.sum((self.labels - self.labels.mean(axis=0)) ** 2, axis=0)
+        share = np.divide(
+            np.sum(self.residuals**2, axis=0), total, out=np.full(len(total), np.nan),
+            where=total > 0,
+        )  # fmt: skip
+        return np.asarray(1.0 - share)
+
+    @cached_property
+    def figures(self) -> Mapping[str, bytes]:
+        """The pictures as PNG files, by name."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise MissingExtraError("plot", "matplotlib") from None
+        drawn = self._drawn(Figure)
+        if self.selection is not None:
+            drawn["alpha"] = SelectionDisplay(self.selection).plot(Figure()).figure_
+        return {name: png(figure) for name, figure in drawn.items()}
+
+    def html(self) -> str:
+        """The report as one HTML file that loads nothing from elsewhere."""
+        parts = [
+            f"<h1>{escape(self.title)}</h1>",
+            paragraph(self.description),
+            self._cards(),
+            *self._what_was_fitted(),
+            *self._certificate(),
+            *self._verdict(),
+            *self._neurons(),
+            *self._alpha(),
+            *self._tasks(),
+            *self._again(),
+        ]
+        return page(self.title, parts)
+
+    @property
+    @abstractmethod
+    def spread(self) -> str:
+        """How far apart two optimal networks can be, in words."""
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[str, int, str]:
+        """What the network consists of: a name, how many, a note."""
+
+    @abstractmethod
+    def _drawn(self, figure: Any) -> dict[str, Any]:
+        """Figures by name; `figure` makes an empty one."""
+
+    @abstractmethod
+    def _what_was_fitted(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    def _verdict(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    def _neurons(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    def _place(self, i: int) -> str:
+        """Where sample i lies."""
+
+    def _examples(self) -> list[int]:
+        """A panel's worth of tasks, from the worst fitted to the best, evenly by rank."""
+        ranked = self._worst_first
+        return [int(ranked[i]) for i in np.linspace(0, len(ranked) - 1, PANELS).round().astype(int)]
+
+    @cached_property
+    def _worst_first(self) -> np.ndarray:
+        """Tasks by falling error, in the units in which they were fitted."""
+        return np.argsort(-self.rmse / self.scaling.task_spread, kind="stable")
+
+    def _cards(self) -> str:
+        certificate = self.solution.certificate
+        over_tasks = "median over the tasks of the " if len(self.tasks) > 1 else ""
+        error = (
+            ("typical R²", f"{np.nanmedian(self.r2):.3f}",
+             f"{over_tasks}share of the variation explained")
+            if self.scaling.scales_tasks
+            else ("typical error", number(float(np.median(self.rmse))),
+                  f"{over_tasks}root mean squared error")
+        )  # fmt: skip
+        name, count, note = self.size
+        return cards([
+            (name, f"{count}", note),
+            ("optimality", str(self.solution.status.value),
+             f"relative gap {certificate.relative_gap:.1e}"),
+            ("the only optimum?", str(self.optimal_set.verdict.value),
+             f"two optimal networks differ: {self.spread}"),
+            error,
+        ])  # fmt: skip
+
+    def _left_out(self) -> str:
+        """Which rows were left out, and that this was asked for."""
+        count = len(self.left_out)
+        if not count:
+            return ""
+        named = ", ".join(self.left_out[:MOST_NAMED])
+        more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+        return paragraph(
+            f"{count} row{'s' if count > 1 else ''} with unknown values left out, as asked by "
+            f"--drop-missing: {named}{more}."
+        )
+
+    def _uneven(self) -> str:
+        """A word about units where the tasks were fitted as they are but are not alike."""
+        spread = self.labels.std(axis=0)
+        spread = spread[spread > 0]
+        if self.scaling.scales_tasks or not spread.size or spread.max() <= UNEVEN * spread.min():
+            return ""
+        return paragraph(
+            "The tasks are of very different size: the most variable one spreads "
+            f"{number(float(spread.max() / spread.min()))} times as far as the least variable. The "
+            "fit follows the large ones. If they are in different units, fit with --standardize."
+        )
+
+    def _tasks(self) -> Iterable[str]:
+        yield "<h2>How well each task is fitted</h2>"
+        yield paragraph(
+            "RMSE is the typical distance between a label and its prediction, in the task's own "
+            "unit. R² is the share of the task's variation that the fit explains: 1 is all of it. "
+            "These describe the data that were fitted; how well unseen points are predicted is "
+            "told above if alpha was chosen from the data."
+        )
+        relative = self.rmse / self.scaling.task_spread
+        largest = float(relative.max()) or 1.0
+        rows = []
+        for t in self._worst_first[:MOST_TASKS]:
+            i = int(np.argmax(np.abs(self.residuals[:, t])))
+            miss = f"{self.residuals[i, t]:+.3g} at {self._place(i)}"
+            r2 = "–" if np.isnan(self.r2[t]) else f"{self.r2[t]:.4f}"
+            error = bar(relative[t] / largest, number(float(self.rmse[t])))
+            rows.append([escape(self.tasks[t]), error, r2, miss])
+        yield table(["task", "RMSE", "R²", f"largest miss, at {', '.join(self.input_names)}"], rows)
+        yield shortened(len(rows), len(self.tasks), "worst fitted tasks")
+
+    def _certificate(self) -> Iterable[str]:
+        certificate = self.solution.certificate
+        estimate = certificate.estimated_relative_gap
+        yield "<h2>Is this the best possible fit?</h2>"
+        yield paragraph(certificate.in_words())
+        yield table(
+            ["", ""],
+            [
+                ["objective of this network", f"{certificate.primal:.12g}"],
+                [
+                    "no network can be below (no proof)"
+                    if certificate.oracle == "estimate"
+                    else "no network can be below",
+                    f"{certificate.dual:.12g}",
+                ],
+                ["difference (duality gap)", f"{certificate.gap:.2e}"],
+                ["relative gap, and what was asked",
+                 f"{certificate.relative_gap:.2e}, {certificate.tol:.0e}"],
+                *([["relative gap if the worst neuron seen is the worst there is (no proof)",
+                    f"{estimate:.2e}"]] if estimate is not None else []),
+                ["search for a better neuron", ORACLES[certificate.oracle]],
+            ],
+        )  # fmt: skip
+
+    def _alpha(self) -> Iterable[str]:
+        yield "<h2>How alpha was chosen</h2>"
+        choice = self.selection
+        if choice is None:
+            yield paragraph("It was given, not chosen from the data.")
+            return
+        folds = choice.scores.shape[1]
+        one_input = len(self.input_names) == 1
+        points = "the points between the two ends" if one_input else "the points"
+        yield paragraph(
+            f"By cross-validation: {points} were divided into {folds} "
+            f"parts; each part was held out in turn, and the other points predicted it, for "
+            f"{len(choice.alphas)} values of alpha. Of all values whose mean loss on held-out "
+            f"labels is within 1 % of the least, the largest was taken: "
+            f"alpha = {number(choice.alpha)}."
+            + ("" if one_input else " Smaller values were not tried once the loss had risen.")
+        )
+        if choice.least_at_edge:
+            yield paragraph(
+                "The loss still falls, if only a little, down to the smallest alpha tried: there "
+                "is no noise in these data that a penalty would remove, and "
+                f"{'curves' if one_input else 'surfaces'} through every point (--alpha 0) would "
+                "predict about as well."
+            )
+        yield self._figure("alpha", "Loss on held-out labels for each alpha; lower is better.")
+
+    def _again(self) -> Iterable[str]:
+        yield "<h2>Make this report again</h2>"
+        yield f"<pre>{escape(self.command)}</pre>"
+        yield paragraph(
+            f"mtrelu {self.version}. The theory: Nakhleh, Shenouda, Nowak, The Effects of "
+            "Multi-Task Learning on ReLU Neural Network Functions, arXiv:2410.21696."
+        )
+
+    def _figure(self, name: str, caption: str) -> str:
+        return image(self.figures[name], caption)
