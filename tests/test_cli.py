@@ -189,7 +189,8 @@ class TestFolders:
 
 
 PLANE = "car,power,weight,mpg,secs\n" + "".join(
-    f"n{i},{50 + 7 * (i % 6) + i},{2000 + 500 * (i % 4)},{40 - abs(i % 6 - 3) * 4 + 37 * i % 11},{10 + i % 4 + 23 * i % 7}\n"
+    f"n{i},{50 + 7 * (i % 6) + i},{2000 + 500 * (i % 4)},"
+    f"{40 - abs(i % 6 - 3) * 4 + 37 * i % 11},{10 + i % 4 + 23 * i % 7}\n"
     for i in range(24)
 )
 HOLES = PLANE + "x1,,2000,10,10\nx2,60,2100,,11\n"

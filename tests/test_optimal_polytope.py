@@ -16,7 +16,8 @@ from mtrelu.solvers.columns import fit_columns
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.validation import InvalidInputError
 
-SQUARES = np.vstack([[(1, 1), (1, -1), (-1, 1), (-1, -1)], [(0.5, 0.5), (0.5, -0.5), (-0.5, 0.5), (-0.5, -0.5)]])  # fmt: skip
+CORNERS = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)])
+SQUARES = np.vstack([CORNERS, 0.5 * CORNERS])
 
 
 def two_squares(n_tasks, skip="affine", seed=0):
@@ -134,10 +135,11 @@ def dictionary_range(problem, network, w, b, x):
     equations = np.hstack([features, -features, basis, -basis])
     norm = np.concatenate([np.ones(2 * b.size), np.zeros(2 * basis.shape[1])])
     cap = network.path_cost() * (1 + 1e-7)
+    fit = network(problem.X)[:, 0]
     kwargs = {
         "A_ub": np.vstack([norm, equations, -equations]),
-        "b_ub": np.concatenate([[cap], network(problem.X)[:, 0] + 1e-7, -network(problem.X)[:, 0] + 1e-7]),
-    }  # fmt: skip
+        "b_ub": np.concatenate([[cap], fit + 1e-7, 1e-7 - fit]),
+    }
     return linprog(cost, **kwargs).fun, -linprog(-cost, **kwargs).fun
 
 
@@ -197,7 +199,7 @@ def test_random_data_with_several_tasks_are_unique_and_no_other_neurons_help(see
 
 def test_a_verdict_of_unique_rests_on_the_gap():
     problem = two_squares(101)
-    network, P = optimum(problem)
+    network, _ = optimum(problem)
     rng = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-6):
         rough = ReLUNetwork(
@@ -265,9 +267,10 @@ def test_interpolation_is_never_called_unique():
     tiny = Problem.make(SQUARES, problem.Y, 1e-6)
     network, P = optimum(tiny)
     # The same neurons through the labels, and the dual variable that goes with them.
-    exact = ReLUNetwork(network.w, network.b, network.v / (1 - 4e-6), network.A, network.c)
     scale = 1.0 / np.ptp(network(SQUARES))
-    exact = ReLUNetwork(network.w, network.b, scale * network.v, scale * network.A, scale * network.c)  # fmt: skip
+    exact = ReLUNetwork(
+        network.w, network.b, scale * network.v, scale * network.A, scale * network.c
+    )
     shift = exact(SQUARES)[0]
     exact = ReLUNetwork(exact.w, exact.b, exact.v, exact.A, exact.c - shift)
     optima = OptimalPolytope.of_solution(problem, exact, P / 1e-6)

@@ -132,8 +132,10 @@ def _columns(features: FloatArray, u: FloatArray) -> FloatArray:
     n_neurons = u.shape[0]
     if n_neurons == 0:
         return np.zeros((0, 0))
-    rows = np.linalg.qr(features, mode="r") if features.shape[0] > n_neurons else features
-    tasks = np.linalg.qr(u.T, mode="r") if u.shape[1] > n_neurons else u.T
+    rows = (
+        np.asarray(np.linalg.qr(features, mode="r")) if features.shape[0] > n_neurons else features
+    )
+    tasks = np.asarray(np.linalg.qr(u.T, mode="r")) if u.shape[1] > n_neurons else u.T
     return np.asarray((rows[:, np.newaxis, :] * tasks[np.newaxis]).reshape(-1, n_neurons))
 
 

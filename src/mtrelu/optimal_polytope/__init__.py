@@ -209,7 +209,7 @@ class OptimalPolytope:
     @property
     def _free_slopes(self) -> bool:
         d, q = self._family.hull.axes.shape
-        return self._family.skip.shape[0] > 1 and q < d
+        return bool(self._family.skip.shape[0] > 1 and q < d)
 
     def _rotated(self, network: ReLUNetwork) -> ReLUNetwork:
         return network if self._back is None else rotated(network, self._back)

@@ -187,7 +187,7 @@ class Coefficients:
         chosen = found.x[m + n_parts :] > 0.5
         # The program's tolerance lets through a little of what was not chosen: fit again.
         allowed = member[:, chosen].any(axis=1)
-        return self._refit(allowed, spread, joins, found.status == 0)
+        return self._refit(np.asarray(allowed), spread, joins, found.status == 0)
 
     def _refit(
         self, allowed: np.ndarray, spread: FloatArray, joins: list[tuple[int, int]], exact: bool

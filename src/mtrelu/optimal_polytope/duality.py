@@ -16,6 +16,8 @@ from mtrelu.validation import FloatArray
 _EPS = float(np.finfo(np.float64).eps)
 # Maximisers within this of the bound are looked at for the sharper maximum.
 _NEARLY = 1e-6
+# Relative to the sizes of the terms: hyperplanes this near to a data point touch it.
+_TOUCHING = 1e-13
 _MOST_LONG_PRODUCTS = 20_000_000  # beyond, extended precision takes too long
 
 
@@ -72,76 +74,114 @@ def nearest_dual(
     group: np.ndarray,
 ) -> DualPoint:
     """Return the better of the dual variables that the network and the hint stand for."""
-    guesses = [] if hint is None else [hint]
+    long = _precision(problem, network)
+    guesses = [] if hint is None else [hint.astype(long)]
     if problem.alpha > 0:
-        own = problem.dual_variable(network(problem.X))
+        own = problem.dual_variable(network(problem.X)).astype(long)
         guesses += [own, _stationary(problem, network, own)]
     points = [_feasible(problem, network, guess, oracle, X, group) for guess in guesses]
     return min(points, key=lambda point: point.gap)
 
 
-def _stationary(problem: Problem, network: ReLUNetwork, P: FloatArray) -> FloatArray:
+def _precision(problem: Problem, network: ReLUNetwork) -> type[np.floating]:
+    """Return the extended precision for all but large problems."""
+    size = max(network.n_neurons, 1) * problem.n_samples * problem.n_tasks
+    return np.longdouble if size <= _MOST_LONG_PRODUCTS else np.float64
+
+
+def _parameters(
+    problem: Problem, network: ReLUNetwork
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return w, b, v with hyperplanes exactly through the data points that they nearly touch.
+
+    Rounding of parameters to float64 moves a hyperplane off its data points, which costs the
+    gap its last digits; the network without that rounding proves as much.
+    """
+    long = _precision(problem, network)
+    w, b, v = (array.astype(long) for array in (network.w, network.b, network.v))
+    X = problem.X.astype(long)
+    height = X @ w.T + b
+    sizes = np.abs(X) @ np.abs(w).T + np.abs(b)
+    for k in range(b.size):
+        touched = np.flatnonzero(np.abs(height[:, k]) <= _TOUCHING * sizes[:, k])
+        if touched.size:
+            w[k] = turned(X[touched] - X[touched[0]], w[k])
+            b[k] = -(X[touched[0]] @ w[k])
+    return w, b, v
+
+
+def turned(relative: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Return a normal with its part along the vectors ``relative`` (J, d) taken away."""
+    across = np.linalg.pinv(relative.astype(np.float64), rcond=1e-10)
+    for _ in range(2):  # the second time removes what rounding left behind
+        normal = normal - across @ (relative @ normal)
+    return normal
+
+
+def _projected(problem: Problem, P: np.ndarray) -> np.ndarray:
+    """Return the nearest P that is orthogonal to the skip connection, in P's precision."""
+    root = np.sqrt(problem.sample_weight)[:, np.newaxis]
+    basis = np.ones((P.shape[0], 1), dtype=P.dtype)
+    if problem.skip == "affine":
+        basis = np.hstack([basis, problem.X.astype(P.dtype) - problem.X.mean(axis=0)])
+    rough = (root * basis).astype(np.float64)
+    inverse = np.linalg.pinv(rough.T @ rough, rcond=1e-14)
+    for _ in range(4):  # each time removes what rounding left behind
+        P = P - root**2 * (basis @ (inverse @ (basis.T @ P)))
+    return P
+
+
+def _stationary(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> np.ndarray:
     """Return the P nearest to this one for which the size of each output weight is stationary.
 
     Residuals of a good fit are small differences of labels and predictions, and have lost as
-    many digits. The equations ⟨v_k, Σ_i p_i φ_k(x_i)⟩ = α‖v_k‖ give them back.
+    many digits. The equations ⟨v_k, Σ_i p_i φ_k(x_i)⟩ = α‖v_k‖‖w_k‖ give them back.
     """
-    unit = network.unit_norm().pruned()
-    if unit.n_neurons == 0:
+    pruned = network.pruned()
+    if pruned.n_neurons == 0:
         return P
+    w, b, v = _parameters(problem, pruned)
+    norms = np.sqrt(np.sum(w**2, axis=1))
+    features = np.maximum(problem.X.astype(P.dtype) @ w.T + b, 0) / norms
+    u = v / np.sqrt(np.sum(v**2, axis=1))[:, np.newaxis]
     root = np.sqrt(problem.sample_weight)[:, np.newaxis]
-    basis = np.ones((P.shape[0], 1))
-    if problem.skip == "affine":
-        basis = np.hstack([basis, problem.X - problem.X.mean(axis=0)])
-    left, singular, _ = np.linalg.svd(root * basis, full_matrices=False)
-    skip = left[:, singular > 1e-12 * singular[0]]
-    features = root * np.maximum(problem.X @ unit.w.T + unit.b, 0.0)
-    for _ in range(2):  # the second time removes what rounding left behind
-        features -= skip @ (skip.T @ features)
-    sizes = np.linalg.norm(features, axis=0)
-    if not (sizes > 0.0).all():
-        return P
-    features /= sizes
-    u = unit.v / np.linalg.norm(unit.v, axis=1, keepdims=True)
-    gram = (features.T @ features) * (u @ u.T)
-    scaled = P / root
-    for _ in range(3):  # the Gram matrix squares the condition, which repeating makes good
-        missing = problem.alpha / sizes - np.sum((features.T @ scaled) * u, axis=1)
-        step = np.linalg.lstsq(gram, missing, rcond=1e-13)[0]
-        scaled = scaled + features @ (step[:, np.newaxis] * u)
-    return np.asarray(root * scaled)
+    steps = _projected(problem, root**2 * features)
+    rough, turn = (steps / root).astype(np.float64), u.astype(np.float64)
+    gram = (rough.T @ rough) * (turn @ turn.T)
+    P = _projected(problem, P)
+    for _ in range(4):  # the Gram matrix squares the condition, which repeating makes good
+        missing = problem.alpha - np.sum((features.T @ P) * u, axis=1)
+        step = np.linalg.lstsq(gram, missing.astype(np.float64), rcond=1e-13)[0]
+        P = P + steps @ (step[:, np.newaxis] * u)
+    return np.asarray(P)
 
 
 def _feasible(
     problem: Problem,
     network: ReLUNetwork,
-    P: FloatArray,
+    P: np.ndarray,
     oracle: Oracle,
     X: FloatArray,
     group: np.ndarray,
 ) -> DualPoint:
     """Project onto the constraints of the skip connection, and shrink."""
     weights = problem.sample_weight[:, np.newaxis]
-    root = np.sqrt(weights)
-    basis = np.ones((P.shape[0], 1))
-    if problem.skip == "affine":
-        basis = np.hstack([basis, oracle.hull.Z[group]])
-    Q = np.linalg.qr(root * basis)[0]
-    for _ in range(2):  # the second time removes what rounding left behind
-        P = P - root * (Q @ (Q.T @ (P / root)))
+    P = _projected(problem, P)
     low, high = problem.loss.dual_bounds(problem.Y)
     if problem.alpha > 0 and (np.isfinite(low).any() or np.isfinite(high).any()):
         with np.errstate(divide="ignore", invalid="ignore"):
             room = np.where(P > 0, weights * high / P, np.where(P < 0, weights * low / P, np.inf))
-        P = P * max(min(1.0, float(room.min())), 0.0)
-    summed = np.zeros((oracle.hull.Z.shape[0], P.shape[1]))
+        P = P * max(min(1.0, float(room.min()) * (1 - 4 * _EPS)), 0.0)
+    summed = np.zeros((oracle.hull.Z.shape[0], P.shape[1]), dtype=P.dtype)
     np.add.at(summed, group, P)
     limit = problem.alpha or 1.0
     largest, exactness = _largest(summed, oracle, X, limit)
-    scale = limit / largest if largest > limit or problem.alpha == 0 else 1.0
-    P, summed = scale * P, scale * summed
+    if largest > limit or (problem.alpha == 0 and largest > 0):
+        P, summed = P * (limit / largest), summed * (limit / largest)
     gap = duality_gap(problem, network, P)
-    return DualPoint(P, summed, group, gap, exactness != "estimate")
+    return DualPoint(
+        P.astype(np.float64), summed.astype(np.float64), group, gap, exactness != "estimate"
+    )
 
 
 def maximisers(oracle: Oracle, summed: FloatArray, target: float) -> OracleResult:
@@ -166,53 +206,56 @@ def maximisers(oracle: Oracle, summed: FloatArray, target: float) -> OracleResul
     return OracleResult(found.value, found.exactness, w, b, g[order])
 
 
-def _largest(summed: FloatArray, oracle: Oracle, X: FloatArray, limit: float) -> tuple[float, str]:
+def _largest(
+    summed: np.ndarray, oracle: Oracle, X: FloatArray, limit: float
+) -> tuple[np.floating, str]:
     """Return the maximum of the dual function, sharper than with the oracle's room for rounding.
 
     If the largest maximisers are sharp, their places are known to rounding, of which the value
     feels only the square along a face: so it can be computed there with more digits.
     """
-    found = maximisers(oracle, summed, limit * (1.0 - _NEARLY))
+    rough = summed.astype(np.float64)
+    found = maximisers(oracle, rough, limit * (1.0 - _NEARLY))
+    plain = summed.dtype.type(found.value), found.exactness
     if found.exactness != "exact" or found.value <= limit or found.b.size == 0:
-        return found.value, found.exactness
-    hull, size = oracle.hull, float(found.g[0])
-    P = summed * (hull.scale / size)
+        return plain
+    hull, eps = oracle.hull, np.finfo(summed.dtype).eps
+    P = rough * (hull.scale / float(found.g[0]))
     field = Field.of(hull, P, np.ones(P.shape[0]), 0.0, oracle.skip)
-    norms = np.linalg.norm(P, axis=1)
-    largest = 0.0
+    norms = np.sqrt(np.sum(summed**2, axis=1))
+    largest = summed.dtype.type(0.0)
     for w, b in zip(found.w, found.b.tolist(), strict=True):
         near = peak(field, hull.axes.T @ w, (float(w @ hull.centre) + b) / hull.scale)
         if near.climbs:
             continue
         if not near.sharp:
-            return found.value, found.exactness
-        # The inputs themselves, not their coordinates.
-        normal = (hull.axes @ near.w).astype(np.longdouble)
-        anchor = X[np.flatnonzero(near.pinned)[0]].astype(np.longdouble)
-        height = (X.astype(np.longdouble) - anchor) @ normal / hull.scale
-        V = P.T.astype(np.longdouble) @ np.maximum(height, 0)
-        value = float(np.sqrt((V @ V) / (normal @ normal)))
+            return plain
+        # The inputs themselves, not their coordinates, and a normal that turns around those that
+        # the hyperplane passes through.
+        normal = (hull.axes @ near.w).astype(summed.dtype)
+        relative = X.astype(summed.dtype) - X[int(np.argmax(near.pinned))]
+        normal = turned(relative[near.pinned], normal)
+        height = relative @ (normal / np.sqrt(normal @ normal))
+        V = summed.T @ np.maximum(height, 0)
         # Data points that are on the hyperplane but for rounding are a little off it here.
-        off = float(norms[near.pinned] @ np.abs(height[near.pinned]))
-        largest = max(largest, value * (1 + 2 * _EPS) + 2 * off)
-    return min(found.value, largest * size), found.exactness
+        off = norms[near.pinned] @ np.abs(height[near.pinned])
+        sizes = norms @ np.abs(height)
+        largest = max(largest, np.sqrt(V @ V) + 2 * off + 16 * eps * sizes)
+    return min(plain[0], largest), found.exactness
 
 
-def duality_gap(problem: Problem, network: ReLUNetwork, P: FloatArray) -> float:
+def duality_gap(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> float:
     """Return primal minus dual value as a sum of terms that are each >= 0, and room for rounding.
 
     As P is orthogonal to the skip connection, Σ_i ⟨p_i, f(x_i)⟩ = Σ_k ⟨v_k, Σ_i p_i φ_k(x_i)⟩, so
     the gap is Σ w [ℓ(y, f) + ℓ*(y, −p/w) + pf/w] + Σ_k (α‖v_k‖‖w_k‖ − ⟨v_k, Σ_i p_i φ_k(x_i)⟩).
     For α = 0, with f = y, only the second sum remains.
     """
-    few = network.n_neurons * problem.n_samples * problem.n_tasks <= _MOST_LONG_PRODUCTS
-    dtype: type[np.floating] = np.longdouble if few else np.float64
-    X, Y, w, b, v, A, c, P = (
-        array.astype(dtype)
-        for array in (
-            problem.X, problem.Y, network.w, network.b, network.v, network.A, network.c, P,
-        )
-    )  # fmt: skip
+    dtype = _precision(problem, network)
+    X, Y, A, c, P = (
+        array.astype(dtype) for array in (problem.X, problem.Y, network.A, network.c, P)
+    )
+    w, b, v = _parameters(problem, network)
     weights = problem.sample_weight[:, np.newaxis]
     alpha = problem.alpha or 1.0
     features = np.maximum(X @ w.T + b, 0)

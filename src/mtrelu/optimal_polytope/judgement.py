@@ -82,7 +82,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         if case.left > _LEFT_OVER:
             break
         better = case.family.network(case.family.coefficients.start)
-        if duality_gap(small, better, case.point.P) > 0.1 * case.point.gap:
+        if duality_gap(small, better, case.point.P) > 0.5 * case.point.gap:
             break
         case = _case(small, better, case.point.P, oracle, X, group)
     if case.left > _LEFT_OVER:
@@ -140,7 +140,7 @@ def _case(
     point = nearest_dual(problem, network, hint, oracle, X, group)
     limit = problem.alpha or 1.0
     unit = oracle.hull.scale / limit
-    weight = np.bincount(group, problem.sample_weight)
+    weight = np.bincount(group, problem.sample_weight).astype(np.float64)
     distance = unit * point.distance(problem)
     field = Field.of(oracle.hull, unit * point.summed, weight, distance, problem.skip)
     # Everything that may attain the bound for an optimal dual variable; half of it will not.
@@ -158,7 +158,7 @@ def _case(
 
 
 def _values(case: _Case, *, exact: bool) -> FloatArray:
-    """Return fitted values at the distinct inputs: those of P if it knows them, or the network's."""
+    """Return fitted values at the distinct inputs: those of P if asked and known, else its own."""
     problem, point = case.problem, case.point
     weights = problem.sample_weight[:, np.newaxis]
     if problem.alpha == 0:

@@ -78,8 +78,9 @@ class Field:
             return 0.0
         root = np.sqrt(self.weight)[:, np.newaxis]
         centred = root * (self.Z - self.weight @ self.Z / self.weight.sum())
-        lipschitz = 0.5 if self.basis.shape[1] > 1 else 1.0
-        return self.distance * lipschitz * float(np.linalg.norm(centred, 2)) * (1 + 1e-12)
+        lipschitz: float = 0.5 if self.basis.shape[1] > 1 else 1.0
+        largest = float(np.linalg.norm(centred, 2))
+        return self.distance * lipschitz * largest * (1 + 1e-12)
 
     def rounding(self) -> float:
         """Return how far rounding can move a value of the dual function."""
@@ -119,7 +120,7 @@ class Peak:
     turned : float
         How far its direction can be from ``u``.
     climbs : bool
-        Whether moving the bias increases the value, so that this is no maximiser after all.
+        Whether moving off the data points increases the value, so that this is no maximiser.
     flat : float
         Relative difference between ‖Σ p φ‖² here and its second eigenvalue on the face; 0 where
         the maximum continues along an arc. One if the weights cannot turn on the face.
@@ -210,10 +211,8 @@ def peak(field: Field, w: FloatArray, b: float) -> Peak:
     across, along = rows[:rank], rows[rank:]
     clear = np.abs((Z - anchor)[pinned] @ w).max() <= _ROUNDED
     clear &= np.all(singular[rank:] <= _ROUNDED)
-    # Moving up, all points on the hyperplane become active; moving down, none.
-    up = float(u @ P[active | pinned].sum(axis=0))
-    down = -float(u @ P[active].sum(axis=0))
-    climbs = max(up, down) > _CLIMB * max(value, float(np.linalg.norm(P[pinned] @ u)))
+    slope = across @ (u @ (P[active].T @ a[active]))
+    climbs = _climbs(slope, P[pinned] @ u, a[pinned] @ across.T)
     radius, moved, turned = (0.0, 0.0), np.inf, np.inf
     if clear and np.isfinite(field.distance) and value > 0.5:
         step = _Step(a, across, along)
@@ -316,6 +315,20 @@ def _sharpness(
         shifted = moved * (spread + moved * level)
     turned = (everywhere + (beta + tilt) * moved + gamma * moved**2) / (1.0 - everywhere)
     return radius, shifted, turned
+
+
+def _climbs(h: FloatArray, kinks: FloatArray, at: FloatArray) -> bool:
+    """Tell whether h·s + Σ_i c_i (z_i·s)₊ is clearly positive for one of some steps s.
+
+    In one and two dimensions, and for as many data points as dimensions, these steps decide.
+    """
+    steps = np.linalg.pinv(at).T
+    if h.size == 2:
+        steps = np.vstack([steps, at[:, ::-1] * [1.0, -1.0]])
+    steps = np.vstack([steps, -steps])
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    rise = steps @ h + np.maximum(steps @ at.T, 0.0) @ kinks
+    return bool(rise.max() > _CLIMB * (np.linalg.norm(h) + np.abs(kinks).sum()))
 
 
 def _steepness(h: FloatArray, kinks: FloatArray, at: FloatArray) -> float:

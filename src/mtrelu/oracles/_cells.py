@@ -214,10 +214,9 @@ def has_bit(mask: np.ndarray, i: int) -> bool:
 @njit(cache=True)
 def complement(mask: np.ndarray, n: int) -> np.ndarray:
     """Return the signs of the opposite cell."""
-    out = np.zeros_like(mask)
-    for i in range(n):
-        if not has_bit(mask, i):
-            set_bit(out, i, True)
+    out = ~mask
+    if n & 63:
+        out[-1] &= (np.uint64(1) << np.uint64(n & 63)) - np.uint64(1)
     return out
 
 
@@ -327,7 +326,8 @@ def _all_cells(
         zero = np.flatnonzero(signs[t] == 0)
         for i in range(n):
             set_bit(mask, i, signs[t, i] > 0)
-            set_bit(zeros[t], i, signs[t, i] == 0)
+        for i in zero:
+            set_bit(zeros[t], i, True)
         local = independent if zero.size == q - 1 else _project(U[zero], vectors[t])
         below = _add_cells(local, zero, mask, n, t, keys, latest, table, pairs, count)
         rho = max(rho, below)

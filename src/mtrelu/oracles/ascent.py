@@ -213,11 +213,6 @@ def _normals(Z: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 @njit(cache=True, nogil=True)
-def _onto(basis: np.ndarray, w: np.ndarray) -> np.ndarray:
-    return np.asarray(basis @ (w @ basis))
-
-
-@njit(cache=True, nogil=True)
 def _tangent(direction: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, bool]:
     """Unit part of a direction orthogonal to unit w, and whether there is one."""
     along = direction - np.sum(direction * w) * w
@@ -335,13 +330,19 @@ def _follow(
     w: np.ndarray,
     height: np.ndarray,
     direction: np.ndarray,
+    basis: np.ndarray,
     pinned: np.ndarray,
     tie: float,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Walk from w in a direction that keeps the pinned points; returns θ, w and the pinned."""
-    along, steep = _tangent(direction, w)
+    """Walk from w in a direction, within the normals through the pinned points that a basis spans.
+
+    Returns θ, w there, and the points then pinned.
+    """
+    # In coordinates: however short the tangent is, rounding cannot lead off the face.
+    tangent, steep = _tangent(direction @ basis, w @ basis)
     if not steep:
         return 0.0, w, pinned
+    along = basis @ tangent
     theta, event = _walk(P, height, _heights(Z, along, pinned), tie)
     reached = pinned if event < 0 else np.append(pinned, event)
     return theta, np.cos(theta) * w + np.sin(theta) * along, reached
@@ -377,7 +378,7 @@ def _release(
         if rate[j] + kink[j] > -rate[j]:
             slope += kink[j] * (Z[pinned[j]] - Z[fewer[0]])
         basis = np.ascontiguousarray(_normals(Z, fewer)[0][:, k - 2 :])
-        theta, turned, reached = _follow(Z, P, w, height, _onto(basis, slope), fewer, tie)
+        theta, turned, reached = _follow(Z, P, w, height, slope, basis, fewer, tie)
         if theta > _STILL:
             return True, turned, reached
     return False, w, pinned
@@ -410,10 +411,10 @@ def _leave(
                 basis[k] = i
         if k == 0:
             break
+        fewer = basis[:k].copy()
+        free = np.ascontiguousarray(_normals(Z, fewer)[0][:, k - 1 :])
         for side in (1.0, -1.0):
-            theta, turned, reached = _follow(
-                Z, P, w, height, side * axes[k - 1], basis[:k].copy(), tie
-            )
+            theta, turned, reached = _follow(Z, P, w, height, side * axes[k - 1], free, fewer, tie)
             if theta > _STILL:
                 return True, turned, reached
     return False, w, tied
@@ -434,7 +435,7 @@ def _climb(
         k = pinned.size
         Q, R = _normals(Z, pinned)
         free = np.ascontiguousarray(Q[:, k - 1 :])
-        w = _onto(free, w)
+        w = free @ (w @ free)
         w /= np.linalg.norm(w)
         height = _heights(Z, w, pinned)
         H, mass = _side_sums(Z, P, height, tie)
@@ -451,7 +452,7 @@ def _climb(
         slope = np.linalg.norm(F @ y - g * g * c)
         if slope > 4 * rounding * g or top - g * g > 1e3 * rounding * g:
             towards = free @ e if np.sum(c * e) >= 0 else -(free @ e)
-            theta, turned, reached = _follow(Z, P, w, height, towards, pinned, tie)
+            theta, turned, reached = _follow(Z, P, w, height, towards, free, pinned, tie)
             if theta > _STILL or reached.size > k:
                 w, pinned = turned, reached
                 continue

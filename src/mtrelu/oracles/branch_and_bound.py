@@ -299,8 +299,8 @@ class BranchAndBoundOracle(Oracle):
     >>> X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> oracle = BranchAndBoundOracle(X, "affine", time_limit=1.0)
     >>> result = oracle.search(np.array([[1.0], [-1.0], [-1.0], [1.0]]))
-    >>> result.exactness, round(result.value, 6), round(result.g[0], 6)
-    ('bound', 0.707107, 0.707107)
+    >>> result.exactness, round(result.value, 6), result.g[:1].round(6)
+    ('bound', 0.707107, array([0.707107]))
     """
 
     def __init__(self, X: FloatArray, skip: str, *, time_limit: float = 10.0) -> None:
@@ -480,7 +480,10 @@ def _cover(q: int, n_pivots: int, half: bool) -> FloatArray:
     # too many those between all but one of the corners of a simplex.
     if n_pivots * 2.0**q <= _MOST_ROOTS:
         signs = np.array(list(itertools.product([1.0, -1.0], repeat=q)))
-        return np.einsum("sk,kc->skc", signs[: len(signs) // 2] if half else signs, np.eye(q))
+        if half:
+            signs = signs[: len(signs) // 2]
+        orthants: FloatArray = signs[:, :, None] * np.eye(q)
+        return orthants
     corners = np.eye(q + 1) - 1 / (q + 1)
     corners = np.linalg.svd(corners)[0][:, :q]
     corners /= np.linalg.norm(corners, axis=1)[:, None]

@@ -11,7 +11,7 @@ from mtrelu.oracles.plane import PlaneOracle
 from mtrelu.validation import FloatArray
 
 _MOST_SAMPLES_IN_PLANE = 4000
-_MOST_INCIDENCES = 2e7
+_MOST_INCIDENCES = 1e7
 
 
 def exact_oracle(X: FloatArray, skip: str) -> Oracle | None:
@@ -28,9 +28,9 @@ def exact_oracle(X: FloatArray, skip: str) -> Oracle | None:
     -------
     Oracle or None
         `PlaneOracle` for q ≤ 2 and N ≤ 4000, a search of which costs O(N² (log N + T)): some ten
-        seconds at most. `ArrangementOracle` for N 2^(q−1) C(N−1, q−1) ≤ 2·10⁷, which takes up to
-        about 5 s and 0.3 GiB to build and a few seconds a search: N ≤ 215 for q = 3, 67 for
-        q = 4, 33 for q = 5, 23 for q = 6, 18 for q = 7, 16 for q = 8. Else None.
+        seconds at most. `ArrangementOracle` for N 2^(q−1) C(N−1, q−1) ≤ 10⁷, which takes 2 to 5 s
+        and at most 0.3 GiB to build and some seconds a search: N ≤ 171 for q = 3, 53 for q = 4,
+        29 for q = 5, 20 for q = 6, 17 for q = 7, 15 for q = 8. Else None.
 
     Examples
     --------

@@ -79,9 +79,8 @@ class Neurons:
         w, eta = self.w.copy(), self.eta.copy()
         for members in groups.values():
             first = members[0]
-            everywhere = self.faces[first].active.sum() + self.faces[first].pinned.sum()
-            if len(members) == 1 or everywhere == self.faces[first].active.size:
-                kept += members  # linear on the data: several directions are several functions
+            if len(members) == 1 or self.faces[first].active.all():
+                kept += members  # affine on the data: several directions are several functions
                 continue
             total = self.eta[members] @ self.w[members]
             length = float(np.linalg.norm(total))

@@ -14,11 +14,13 @@ from mtrelu.network import ReLUNetwork
 from mtrelu.oracles.base import Hull
 from mtrelu.problem import Problem
 from mtrelu.solvers._neurons import Neurons
+from mtrelu.solvers.faces import Face
 from mtrelu.solvers.loss_master import fit_fixed_neurons
 from mtrelu.solvers.master import solve_master
 from mtrelu.solvers.sliding import slide
 from mtrelu.validation import FloatArray
 
+IDLE = 0.02  # of the gap: what neurons that do not matter weigh together
 _LARGEST_SYSTEM = 1500  # unknowns of the slower method that are still affordable
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -49,13 +51,10 @@ class Point:
     penalty: float
     rest: FloatArray
 
-    def without_idle(self, share: float) -> Point:
-        """Leave out the weakest neurons, which together have a share of the path norm."""
-        eta = self.neurons.eta
-        order = np.argsort(eta)
-        idle = order[np.cumsum(eta[order]) <= share * eta.sum()]
-        kept = np.setdiff1d(np.arange(eta.size), idle)
-        return replace(self, neurons=self.neurons[kept], V=self.V[kept])
+
+def idle_share(point: Point, gap: float) -> float:
+    """Which share of the path norm can be left out and hardly matters at this duality gap."""
+    return IDLE * min(gap / point.penalty, 1.0) if point.penalty > 0 else 0.0
 
 
 class RestrictedProblem(ABC):
@@ -100,8 +99,33 @@ class RestrictedProblem(ABC):
         """The best output weights, to a duality gap over these neurons."""
 
     @abstractmethod
-    def slid(self, point: Point, tol: float) -> Point:
+    def at(self, neurons: Neurons, V: FloatArray, like: Point) -> Point:
+        """The point with these output weights, and for the rest ``like`` another one."""
+
+    @abstractmethod
+    def slid(self, point: Point, gap: float) -> Point:
         """The point after its neurons have moved to where they serve best."""
+
+    def pruned(self, point: Point, share: float) -> Point:
+        """Leave out the weakest neurons, which together have a share of the path norm.
+
+        Neurons that are active on all samples make one affine map; it needs no more of them than
+        its rank, and costs least with its singular vectors.
+        """
+        neurons, V = point.neurons, point.V
+        affine = np.array([face.active.all() for face in neurons.faces], dtype=bool)
+        if np.count_nonzero(affine) > 1:
+            U, singular, W = np.linalg.svd(neurons.w[affine].T @ V[affine], full_matrices=False)
+            rank = np.count_nonzero(singular > 1e-14 * singular.max(initial=0.0))
+            faces = [Face.everywhere(self.hull.Z, u) for u in U.T[:rank]]
+            b = np.array([-float(face.anchor @ u) for face, u in zip(faces, U.T, strict=False)])
+            neurons = neurons[~affine] + Neurons(U.T[:rank], b, faces, singular[:rank])
+            V = np.vstack([V[~affine], singular[:rank, np.newaxis] * W[:rank]])
+        eta = np.linalg.norm(V, axis=1)
+        order = np.argsort(eta)
+        idle = order[np.cumsum(eta[order]) <= share * eta.sum()]
+        kept = np.setdiff1d(np.arange(eta.size), idle)
+        return self.at(neurons[kept], V[kept], point)
 
     @abstractmethod
     def gap(self, point: Point, largest: float) -> float:
@@ -156,13 +180,17 @@ class _Squared(RestrictedProblem):
             return self._point(neurons, found.V, found.residual)
         return self._point(neurons, slower.V, self._Y - Phi @ slower.V)
 
-    def slid(self, point: Point, tol: float) -> Point:
-        neurons = point.neurons.merged()
+    def at(self, neurons: Neurons, V: FloatArray, like: Point) -> Point:
+        return self._point(neurons, V, self._Y - self.features(neurons) @ V)
+
+    def slid(self, point: Point, gap: float) -> Point:
+        share = idle_share(point, gap)
+        neurons = self.pruned(point, share).neurons.merged()
         if len(neurons) == 0:
             return point
         found = slide(
             self.hull.Z, neurons.faces, neurons.w, neurons.eta, self._Y, self._alpha,
-            self._skip, self.root[:, 0], tol=tol,
+            self._skip, self.root[:, 0], gap=gap,
         )  # fmt: skip
         moved = Neurons(found.w, found.b, found.faces, neurons.eta[:0])
         return self._point(moved, found.V, found.residual)
@@ -222,7 +250,10 @@ class _AnyLoss(RestrictedProblem):
         )  # fmt: skip
         return self._point(neurons, found.V, found.theta, found.P)
 
-    def slid(self, point: Point, tol: float) -> Point:
+    def at(self, neurons: Neurons, V: FloatArray, like: Point) -> Point:
+        return self._point(neurons, V, like.rest, like.P)
+
+    def slid(self, point: Point, gap: float) -> Point:
         return point
 
     def gap(self, point: Point, largest: float) -> float:

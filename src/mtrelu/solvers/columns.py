@@ -18,7 +18,7 @@ import numpy as np
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers._neurons import Neurons
-from mtrelu.solvers._restricted import Point, RestrictedProblem
+from mtrelu.solvers._restricted import IDLE, RestrictedProblem, idle_share
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.solvers.progress import Progress
 from mtrelu.validation import FloatArray
@@ -29,7 +29,7 @@ _STALLED = 12  # rounds without a smaller gap
 _CANDIDATES = 600  # as many neurons of an oracle are looked at in a round
 # One minus the correlation that two new neurons may have at first; less where that is too much.
 _APART = 0.05
-_EXACTNESS = 0.02  # a round is solved to that share of the gap, and idle neurons weigh no more
+_EXACTNESS = 0.02  # a round is solved to that share of the gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,8 @@ class ColumnsFit:
         The best network.
     dual : ndarray of shape (N, T)
         The dual variable that seems to prove most.
+    violation : float
+        Largest value of its dual function that the oracle found, divided by α.
     n_iter : int
         Rounds.
     stopped : bool
@@ -50,6 +52,7 @@ class ColumnsFit:
 
     network: ReLUNetwork
     dual: FloatArray
+    violation: float
     n_iter: int
     stopped: bool
 
@@ -99,7 +102,7 @@ def fit_columns(
         unit = start.unit_norm()
         neurons = Neurons.at(pricing.hull, unit.w, unit.b)
         point = restricted.fit(neurons, 1e-4 * best.objective)
-    proved, dual = -math.inf, point
+    proved, dual, violation = -math.inf, point, math.inf
     smallest, stalled, apart = math.inf, 0, _APART
     n_rounds = _MAX_ROUNDS if max_iter is None else max_iter
     n_iter, stopped = 0, False
@@ -117,6 +120,7 @@ def fit_columns(
             own_gap = restricted.gap(point, found.value)
         if point.objective - own_gap > proved:
             proved, dual = point.objective - own_gap, point
+            violation = found.value / level
         gap = max(min(own_gap, best.objective - proved), 0.0)
         relative = gap / best.objective if best.objective > 0 else 0.0
         if callback is not None:
@@ -136,20 +140,15 @@ def fit_columns(
             stopped = True
             break
 
-        active = point.without_idle(_idle_share(point, gap)).neurons
+        active = restricted.pruned(point, idle_share(point, gap)).neurons.merged()
         new = Neurons.at(pricing.hull, found.w[:_CANDIDATES], found.b[:_CANDIDATES])
         point = restricted.fit(_joined(restricted, active, new, apart), _EXACTNESS * gap)
         if relative <= _SLIDE_BELOW:
-            point = restricted.slid(
-                point.without_idle(_idle_share(point, gap)), max(1e-10, 1e-3 * relative)
-            )
-    best = best.without_idle(0.01 * _idle_share(best, gap))
-    return ColumnsFit(restricted.network(best), restricted.dual(dual), n_iter, stopped)
-
-
-def _idle_share(point: Point, gap: float) -> float:
-    """Which share of the path norm can be left out without much changing the objective."""
-    return _EXACTNESS * min(gap / point.penalty, 1.0) if point.penalty > 0 else 0.0
+            point = restricted.slid(point, gap)
+    tidy = restricted.pruned(best, idle_share(best, gap))
+    if tidy.objective <= best.objective + IDLE * gap:
+        best = tidy
+    return ColumnsFit(restricted.network(best), restricted.dual(dual), violation, n_iter, stopped)
 
 
 def _joined(

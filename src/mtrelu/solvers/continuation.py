@@ -20,11 +20,14 @@ from mtrelu.oracles.base import Hull
 from mtrelu.problem import Problem
 from mtrelu.solvers._neurons import Neurons
 from mtrelu.solvers.columns import ColumnsFit, fit_columns
+from mtrelu.solvers.faces import Face
+from mtrelu.solvers.interpolation import interpolate
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.solvers.progress import Progress
 
 _FACTOR = 0.1  # by which α falls
 _NEWTON_STEPS = 5
+_DIRECTIONS = 50
 _LEAST = 1e-9  # of the largest α: below, rounding of the residual spoils the dual variable
 _REFINEMENTS = 3
 _MET = 1e-9  # largest error, relative to the spread of the labels, of a network that meets them
@@ -54,7 +57,7 @@ def fit_interpolant(
     Returns
     -------
     ColumnsFit
-        The network passes through the labels to rounding, if the neurons found can.
+        The network passes through the labels to rounding, whatever the limits.
     """
     begin = time.monotonic()
     # Sample weights mean nothing where every label is met.
@@ -67,8 +70,8 @@ def fit_interpolant(
     alpha = top = max(float(np.linalg.norm(P)) * spread, 1e-300)
     network = start
     n_iter = 0
-    best: ColumnsFit | None = None
-    smallest = np.inf
+    best = _ridge_interpolant(problem, pricing.hull)
+    least, proved, dual = best.path_cost(), -np.inf, P
     while True:
         alpha *= _FACTOR
         last = alpha <= _LEAST * top
@@ -83,19 +86,50 @@ def fit_interpolant(
         )
         n_iter += fit.n_iter
         network = fit.network
-        P = fit.dual / alpha
+        P = fit.dual / (alpha * max(fit.violation, 1.0))
         met = _meet_labels(problem, network)
         if _misses(problem, met) > _MET:
             met = _meet_labels(problem, _moved_to_labels(problem, network, pricing.hull))
-        # P is feasible up to the tolerance of the fit, so this is nearly the duality gap.
-        gap = met.path_cost() - float(np.sum(P * problem.Y))
-        if _misses(problem, met) > _MET:
-            gap = np.inf
-        if best is None or gap < smallest:
-            smallest = gap
-            best = ColumnsFit(met, P, n_iter, False)
-        if fit.stopped or last or smallest <= 0.3 * tol * met.path_cost():
-            return replace(best, n_iter=n_iter, stopped=fit.stopped)
+        cost = met.path_cost()
+        if _misses(problem, met) <= _MET and cost < least:
+            least, best = cost, met
+        value = float(np.sum(P * problem.Y))
+        if value > proved:
+            proved, dual = value, P
+        if fit.stopped or last or least - proved <= 0.3 * tol * least:
+            return ColumnsFit(best, dual, 1.0, n_iter, fit.stopped)
+
+
+def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:
+    """A network that meets the labels: connect the dots along one direction; not a good one."""
+    inputs = np.unique(hull.Z, axis=0, return_index=True)[1]
+    Z, Y = hull.Z[inputs], problem.Y[inputs]
+    none = np.zeros((0, problem.n_inputs))
+    if len(inputs) == 1:
+        v = np.zeros((0, problem.n_tasks))
+        return ReLUNetwork(none, none[:, 0], v, np.zeros((problem.n_tasks, hull.axes.shape[0])), Y[0])
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((_DIRECTIONS, Z.shape[1]))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    spacing = np.diff(np.sort(Z @ directions.T, axis=0), axis=0).min(axis=0)
+    w = directions[int(np.argmax(spacing))]
+    spline = interpolate(Z @ w, Y).network()
+    lifted, b = hull.lift(np.tile(w, (spline.n_neurons, 1)), spline.b)
+    along, offset = hull.lift(w[np.newaxis], np.zeros(1))
+    slope = spline.A / hull.scale
+    c = spline.c + slope[:, 0] * offset[0]
+    if problem.skip == "affine":
+        return ReLUNetwork(lifted, b, spline.v / hull.scale, slope @ along, c)
+    # The slope becomes a neuron that is active on all samples.
+    low = float((Z @ w).min())
+    first, b_first = hull.lift(w[np.newaxis], np.array([-low]))
+    return ReLUNetwork(
+        np.vstack([lifted, first]),
+        np.concatenate([b, b_first]),
+        np.vstack([spline.v / hull.scale, slope.T]),
+        np.zeros((problem.n_tasks, problem.n_inputs)),
+        spline.c + spline.A[:, 0] * low,
+    )
 
 
 def _meet_labels(problem: Problem, network: ReLUNetwork) -> ReLUNetwork:
@@ -163,10 +197,16 @@ def _moved_to_labels(problem: Problem, network: ReLUNetwork, hull: Hull) -> ReLU
     units = np.array(
         [f.basis @ part / n for f, part, n in zip(neurons.faces, y, lengths, strict=True)]
     )
-    anchors = np.array([face.anchor for face in neurons.faces])
+    anchors = np.array(
+        [
+            Face.everywhere(hull.Z, u).anchor if face.active.all() else face.anchor
+            for face, u in zip(neurons.faces, units, strict=True)
+        ]
+    )
     w, b = hull.lift(units, -np.einsum("kq,kq->k", units, anchors))
     V = z * lengths[:, np.newaxis]
-    left = small.Y - np.maximum(hull.Z @ units.T - np.sum(units * anchors, axis=1), 0.0) @ V
+    Phi = np.maximum(hull.Z @ units.T - np.sum(units * anchors, axis=1), 0.0)
+    left = small.Y - Phi @ V
     coefficients = to_coefficients @ (basis.T @ left)
     A, c, V = coefficients[1:].T, coefficients[0], V / hull.scale
     if back is not None:

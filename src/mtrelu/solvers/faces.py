@@ -26,10 +26,11 @@ class Face:
     Attributes
     ----------
     active : ndarray of shape (N,), bool
-        On which samples the neuron is positive.
+        On which samples the neuron is positive. A neuron that is negative on none counts as
+        active on all: there it is affine wherever its hyperplane is, and the skip connection has
+        a constant.
     pinned : ndarray of shape (N,), bool
-        Through which samples its hyperplane passes; for a neuron that is active everywhere and
-        whose skip connection has a constant, the hyperplane does not matter.
+        Through which samples its hyperplane passes.
     anchor : ndarray of shape (q,)
         A point on the hyperplane.
     basis : ndarray of shape (q, m)
@@ -54,7 +55,16 @@ class Face:
         else:
             anchor = Z[int(np.argmax(pinned))]
         active = (height > 0) & ~pinned
+        if (active | pinned).all():
+            return cls.everywhere(Z, w)
         return cls(active, pinned, anchor, _flat(Z[pinned] - anchor, w))
+
+    @classmethod
+    def everywhere(cls, Z: FloatArray, w: FloatArray) -> Face:
+        """Return the face of the neurons that are negative nowhere, anchored for this w (q,)."""
+        anchor = Z[int(np.argmin(Z @ w))]
+        nowhere = np.zeros(len(Z), dtype=bool)
+        return cls(~nowhere, nowhere, anchor, np.eye(w.size))
 
     def pin(self, Z: FloatArray, i: int, w: FloatArray) -> Face:
         """Return the face where the hyperplane also passes through sample i (and its equals)."""

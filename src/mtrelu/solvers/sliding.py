@@ -21,7 +21,10 @@ from scipy.linalg import cho_factor, cho_solve
 from mtrelu.solvers.faces import Face
 from mtrelu.validation import FloatArray
 
-_MAX_STEPS = 40
+_MAX_STEPS = 30
+_SHARE = 1e-3  # gradient to reach, relative to y, as a share of the relative gap
+_GAIN = 1e-4  # steps that gain less, as a share of the gap, are not worth it
+_FLAT = 1e-5  # relative gradient, and gap, below which slow progress means a valley
 _ATTEMPTS = 4  # to leave out a redundant neuron
 
 
@@ -77,7 +80,7 @@ def slide(
     project: FloatArray,
     root_weights: FloatArray,
     *,
-    tol: float,
+    gap: float,
 ) -> Slide:
     """Move neurons within their faces until the objective is stationary.
 
@@ -99,8 +102,10 @@ def slide(
         Orthonormal basis of the weighted skip functions.
     root_weights : ndarray of shape (N,)
         Square roots of the sample weights.
-    tol : float
-        Norm of the gradient, relative to the norm of y, at which to stop.
+    gap : float
+        Duality gap at the start. Sliding ends when the gradient, relative to y, is at most a
+        thousandth of the gap relative to the objective, or, as long as the gap is above 1e-5 of
+        the objective, when a step gains less than a ten-thousandth of the gap.
 
     Returns
     -------
@@ -108,11 +113,11 @@ def slide(
         Neurons that reach the border of their face are pinned there; neurons that vanish are left
         out. The objective is never larger than at the start.
     """
-    model = _Model(Z, Y, alpha, project, root_weights, tol)
+    model = _Model(Z, Y, alpha, project, root_weights, gap)
     parts = [face.basis.T @ (np.sqrt(e) * u) for face, u, e in zip(faces, w, eta, strict=True)]
     state = model.newton(list(faces), parts)
     for _ in range(_ATTEMPTS):
-        if state.converged:
+        if state.converged or state.slope > _FLAT or model.relative_gap(state.point) > _FLAT:
             break
         # A nearly flat valley: two neurons that can do the same. Go on without one of them.
         trial = model.newton(*state.without_redundant())
@@ -122,6 +127,10 @@ def slide(
     faces, parts = state.faces, state.parts
     lengths = np.array([float(np.linalg.norm(part)) for part in parts])
     w = np.array([f.basis @ part / n for f, part, n in zip(faces, parts, lengths, strict=True)])
+    faces = [
+        Face.everywhere(Z, u) if face.active.all() else face
+        for face, u in zip(faces, w, strict=True)
+    ]
     b = -np.einsum("kq,kq->k", w, np.array([face.anchor for face in faces]))
     return Slide(faces, w, b, lengths[:, np.newaxis] * state.point.Z, state.point.residual)
 
@@ -134,6 +143,7 @@ class _State:
     parts: list[FloatArray]
     point: _Point
     hessian: FloatArray
+    slope: float
     converged: bool
 
     def without_redundant(self) -> tuple[list[Face], list[FloatArray]]:
@@ -166,10 +176,14 @@ class _Model:
         alpha: float,
         project: FloatArray,
         root_weights: FloatArray,
-        tol: float,
+        gap: float,
     ) -> None:
         self.Z, self.Y, self.alpha = Z, Y, alpha
-        self.project, self.root_weights, self.tol = project, root_weights, tol
+        self.project, self.root_weights, self.gap = project, root_weights, 2.0 * gap / alpha
+
+    def relative_gap(self, point: _Point) -> float:
+        """The gap at the start, relative to the objective."""
+        return self.gap / point.value
 
     def newton(self, faces: list[Face], parts: list[FloatArray]) -> _State:
         """Newton's method with a damping that follows the success of the steps."""
@@ -178,15 +192,18 @@ class _Model:
         A, owner = self.stack(faces)
         y = np.concatenate(parts)
         point = _Point(A, owner, Y, alpha, y)
-        damping, converged = 1e-6, False
+        damping, slope, converged = 1e-4, 1.0, False
         hessian = np.eye(y.size)
+        tol = max(_SHARE * self.relative_gap(point), 1e-10)
         for _ in range(_MAX_STEPS):
             gradient, hessian = _derivatives(A, owner, alpha, y, point)
-            converged = bool(np.linalg.norm(gradient) <= self.tol * np.linalg.norm(y))
+            slope = float(np.linalg.norm(gradient) / np.linalg.norm(y))
+            converged = slope <= tol
             if converged:
                 break
-            moved = False
+            moved, tries = False, 0
             while damping < 1e12 and not moved:
+                tries += 1
                 step = _solve(hessian, gradient, damping)
                 if step is not None:
                     shares, samples = _to_borders(Z, faces, owner, y, -step)
@@ -200,7 +217,9 @@ class _Model:
                     damping = max(4 * damping, 1e-8)
             if not moved:
                 break
-            damping = max(0.1 * damping, 1e-14)
+            if tries == 1:
+                damping = max(0.1 * damping, 1e-14)
+            gain = point.value - new.value
             y, point = y_new, new
             taken = share[np.searchsorted(owner, np.arange(len(faces)))]
             reached = np.flatnonzero((shares < 1.0) & (shares <= taken))
@@ -216,10 +235,12 @@ class _Model:
                 A, owner = self.stack(faces)
                 y = np.concatenate(parts)
                 point = _Point(A, owner, Y, alpha, y)
+            elif self.relative_gap(point) > _FLAT >= slope and gain <= _GAIN * self.gap:
+                break
         parts = [y[owner == k] for k in range(len(faces))]
         if hessian.shape[0] != y.size:
             hessian = _derivatives(A, owner, alpha, y, point)[1]
-        return _State(faces, parts, point, hessian, converged)
+        return _State(faces, parts, point, hessian, slope, converged)
 
     def stack(self, faces: list[Face]) -> tuple[FloatArray, np.ndarray]:
         """All A_k side by side, weighted and projected, and the neuron of each column."""
@@ -306,8 +327,8 @@ def _to_borders(
     shares, samples = np.ones(len(faces)), np.full(len(faces), -1)
     for k, face in enumerate(faces):
         mine = owner == k
-        if face.active.sum() + face.pinned.sum() == face.active.size:
-            continue  # linear on all data wherever its hyperplane passes
+        if face.active.all():
+            continue  # affine on the data wherever its hyperplane is
         spokes = (Z - face.anchor) @ face.basis
         side = np.where(face.active, 1.0, -1.0)
         height, change = side * (spokes @ y[mine]), side * (spokes @ step[mine])
