@@ -173,10 +173,13 @@ class Fixed:
             self.link = self.fit == F
             terms = _terms(problem, units.L, F)
             self.cost = norms + cp.sum(cp.multiply(weight / units.alpha, terms))
+        self.least = np.inf
 
     def solve(self) -> bool:
         """Minimise; whether anything came back. The dual of ``link`` is the dual variable."""
-        return _solve(cp.Problem(cp.Minimize(self.cost), [self.link]))
+        done = _solve(cp.Problem(cp.Minimize(self.cost), [self.link]))
+        self.least = float(self.cost.value) if done else np.inf
+        return done
 
     @property
     def dual(self) -> np.ndarray:
@@ -184,9 +187,13 @@ class Fixed:
         return np.asarray(self.link.dual_value)
 
     def extreme(self, direction: Any, excess: float) -> float:
-        """Largest value of a linear function among networks that are worse by a small share."""
-        limit = float(self.cost.value) * (1 + excess)
-        if not _solve(cp.Problem(cp.Maximize(direction), [self.link, self.cost <= limit])):
+        """Largest value of a linear function among networks that are worse by a small share.
+
+        NaN where the cone program did not keep to that share.
+        """
+        limit = self.least * (1 + excess)
+        done = _solve(cp.Problem(cp.Maximize(direction), [self.link, self.cost <= limit]))
+        if not done or float(self.cost.value) > self.least * (1 + 1.1 * excess):
             return float("nan")
         return float(direction.value)
 
@@ -247,6 +254,11 @@ def _solve(program: Any) -> bool:
         if program.variables()[0].value is not None:
             return True
     return False
+
+
+def linear(weights: np.ndarray, values: Any) -> Any:
+    """Σ_ij weights_ij values_ij."""
+    return cp.sum(cp.multiply(weights, values))
 
 
 def skip_basis(Z: np.ndarray, skip: str) -> np.ndarray:

@@ -324,7 +324,7 @@ def _check_unique(found: Verdict, given: HardProblem, network: Any) -> None:
     widths = []
     for _ in range(2):
         signs = rng.standard_normal(values.shape) / values.size
-        direction = (signs.ravel() @ brute_force.cp.vec(values, order="C")) + 0.0
+        direction = brute_force.linear(signs, values)
         for excess in (1e-4, 1e-6):
             high = program.extreme(direction, excess)
             low = -program.extreme(-direction, excess)

@@ -10,7 +10,7 @@ from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_polytope.duality import DualPoint, duality_gap, maximisers, nearest_dual
 from mtrelu.optimal_polytope.family import Family, Support
 from mtrelu.optimal_polytope.proof import Proof, prove_unique
-from mtrelu.optimal_polytope.support import Field, Peak, peak
+from mtrelu.optimal_polytope.support import Field, Peak, largest_features, peak
 from mtrelu.oracles.base import Hull, Oracle
 from mtrelu.problem import Problem
 from mtrelu.solvers.interpolation import Verdict
@@ -76,7 +76,9 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
     X, group = np.unique(small.X, axis=0, return_inverse=True)
     group = group.reshape(-1)
     oracle = _oracle(X, problem.skip)
-    case = _case(small, net, hint, oracle, X, group)
+    weight = np.bincount(group, small.sample_weight).astype(np.float64)
+    reach = largest_features(oracle, weight)
+    case = _case(small, net, hint, oracle, X, group, reach)
     # The peaks are nearer to the optimal neurons than those of the network, by a square.
     for _ in range(_ROUNDS):
         if case.left > _LEFT_OVER:
@@ -84,7 +86,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         better = case.family.network(case.family.coefficients.start)
         if duality_gap(small, better, case.point.P) > 0.5 * case.point.gap:
             break
-        case = _case(small, better, case.point.P, oracle, X, group)
+        case = _case(small, better, case.point.P, oracle, X, group, reach)
     if case.left > _LEFT_OVER:
         known = Support.of_network(oracle.hull, net)
         family, _ = Family.of(oracle.hull, case.field, known, _values(case, exact=False))
@@ -136,13 +138,14 @@ def _case(
     oracle: Oracle,
     X: FloatArray,
     group: np.ndarray,
+    reach: float,
 ) -> _Case:
     point = nearest_dual(problem, network, hint, oracle, X, group)
     limit = problem.alpha or 1.0
     unit = oracle.hull.scale / limit
     weight = np.bincount(group, problem.sample_weight).astype(np.float64)
     distance = unit * point.distance(problem)
-    field = Field.of(oracle.hull, unit * point.summed, weight, distance, problem.skip)
+    field = Field.of(oracle.hull, unit * point.summed, weight, distance, problem.skip, reach)
     # Everything that may attain the bound for an optimal dual variable; half of it will not.
     margin = float(np.clip(2 * field.error() + field.rounding(), 2 * ATTAINED, 0.5))
     found = maximisers(oracle, point.summed, limit * (1.0 - margin))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def _independence_of_kinks(field: Field, places: list[Peak]) -> tuple[float, flo
         return 0.0, np.inf
     n, n_tasks = field.P.shape
     lines = np.hstack([np.ones((n, 1)), field.Z])
-    free = Field(field.Z, field.P, field.weight, field.distance, lines)
+    free = replace(field, basis=lines)
     parts = []
     errors: list[float] = []
     for place in singles:

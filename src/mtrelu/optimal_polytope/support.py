@@ -7,12 +7,13 @@ proved here about P* is derived from a feasible P near it; `peak` holds the argu
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linprog
 
-from mtrelu.oracles.base import Hull
+from mtrelu.oracles.base import Hull, Oracle
 from mtrelu.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -27,6 +28,7 @@ _CLIMB = 1e-9
 _RADII = np.logspace(-10.0, -0.5, 96)[:, np.newaxis]
 _NARROW = np.logspace(0.0, -5.0, 11)
 _MOST_CONVEX_KINKS = 6
+_MOST_PROJECTED = 200  # inputs, beyond which a coarser bound has to do
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Field:
         Bound ε on (Σ_i ‖p_i − p*_i‖²/w_i)^½ for every optimal P*; infinite if there is none.
     basis : ndarray of shape (n, 1 or 1 + q)
         What the skip connection can do at the inputs.
+    reach : float
+        Bound on the weighted norm of the features of any neuron without their skip part.
     """
 
     Z: FloatArray
@@ -52,13 +56,21 @@ class Field:
     weight: FloatArray
     distance: float
     basis: FloatArray
+    reach: float
 
     @classmethod
-    def of(cls, hull: Hull, P: FloatArray, weight: FloatArray, distance: float, skip: str) -> Field:
-        """Return the field of P on the distinct inputs of a hull."""
-        ones = np.ones((hull.Z.shape[0], 1))
-        basis = np.hstack([ones, hull.Z]) if skip == "affine" else ones
-        return cls(hull.Z, P, weight, distance, basis)
+    def of(
+        cls,
+        hull: Hull,
+        P: FloatArray,
+        weight: FloatArray,
+        distance: float,
+        skip: str,
+        reach: float = math.inf,
+    ) -> Field:
+        """Return the field of P on the distinct inputs of a hull, with the smaller bound."""
+        basis = skip_basis(hull, skip)
+        return cls(hull.Z, P, weight, distance, basis, min(reach, _lipschitz(hull, weight, skip)))
 
     def height(self, w: FloatArray, b: FloatArray) -> FloatArray:
         """Return w·z + b at the inputs, (n, K), for neurons (K, q), (K,)."""
@@ -69,23 +81,45 @@ class Field:
         return np.asarray(np.maximum(self.height(w, b), 0.0).T @ self.P)
 
     def error(self) -> float:
-        """Return how far the dual function of any optimal P* can be from this one, anywhere.
-
-        (P − P*) is orthogonal to the skip connection, which can take a constant from a neuron's
-        features, and w·z/2 for an affine one; what is left is a Lipschitz function of w·z.
-        """
-        if self.Z.shape[1] == 0:
-            return 0.0
-        root = np.sqrt(self.weight)[:, np.newaxis]
-        centred = root * (self.Z - self.weight @ self.Z / self.weight.sum())
-        lipschitz: float = 0.5 if self.basis.shape[1] > 1 else 1.0
-        largest = float(np.linalg.norm(centred, 2))
-        return self.distance * lipschitz * largest * (1 + 1e-12)
+        """Return how far the dual function of any optimal P* can be from this one, anywhere."""
+        return self.distance * self.reach if self.reach > 0.0 else 0.0
 
     def rounding(self) -> float:
         """Return how far rounding can move a value of the dual function."""
         sizes = np.linalg.norm(self.P, axis=1)
-        return 16 * _EPS * float(sizes.sum()) * (1 + np.sqrt(self.Z.shape[1]))
+        return 16 * _EPS * float(sizes.sum()) * (1 + math.sqrt(self.Z.shape[1]))
+
+
+def skip_basis(hull: Hull, skip: str) -> FloatArray:
+    """Return what the skip connection can do at the inputs of a hull, (n, 1) or (n, 1 + q)."""
+    ones = np.ones((hull.Z.shape[0], 1))
+    return np.hstack([ones, hull.Z]) if skip == "affine" else ones
+
+
+def largest_features(oracle: Oracle, weight: FloatArray) -> float:
+    """Bound the weighted norm of features without their skip part, over all neurons.
+
+    With the weighted projection off the skip part in place of P, that norm is the dual function.
+    """
+    hull, root = oracle.hull, np.sqrt(weight)
+    if hull.Z.shape[0] > _MOST_PROJECTED:
+        return math.inf
+    Q = np.linalg.qr(root[:, np.newaxis] * skip_basis(hull, oracle.skip))[0]
+    found = oracle.search(root[:, np.newaxis] * (np.eye(root.size) - Q @ Q.T))
+    return math.inf if found.exactness == "estimate" else found.value / hull.scale * (1 + 1e-9)
+
+
+def _lipschitz(hull: Hull, weight: FloatArray, skip: str) -> float:
+    """Bound the same by the spread of the inputs.
+
+    The skip connection can take the value at the centre from a neuron's features, and w·z/2 if it
+    is affine; what is left is a Lipschitz function of w·z.
+    """
+    if hull.Z.shape[1] == 0:
+        return 0.0
+    centred = np.sqrt(weight)[:, np.newaxis] * (hull.Z - weight @ hull.Z / weight.sum())
+    slope = 0.5 if skip == "affine" else 1.0
+    return slope * float(np.linalg.norm(centred, 2)) * (1 + 1e-12)
 
 
 @dataclass(frozen=True, eq=False)

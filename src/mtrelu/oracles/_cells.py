@@ -326,8 +326,8 @@ def _all_cells(
         zero = np.flatnonzero(signs[t] == 0)
         for i in range(n):
             set_bit(mask, i, signs[t, i] > 0)
-        for i in zero:
-            set_bit(zeros[t], i, True)
+        for k in range(zero.size):
+            set_bit(zeros[t], zero[k], True)
         local = independent if zero.size == q - 1 else _project(U[zero], vectors[t])
         below = _add_cells(local, zero, mask, n, t, keys, latest, table, pairs, count)
         rho = max(rho, below)
@@ -335,11 +335,11 @@ def _all_cells(
     for pair in range(count[1]):
         starts[pairs[pair, 0] + 1] += 1
     starts = np.cumsum(starts)
-    incident, place = np.empty(count[1], np.int32), starts[:-1].copy()
+    incident, filled = np.empty(count[1], np.int32), starts[:-1].copy()
     for pair in range(count[1]):
         cell = pairs[pair, 0]
-        incident[place[cell]] = pairs[pair, 1]
-        place[cell] += 1
+        incident[filled[cell]] = pairs[pair, 1]
+        filled[cell] += 1
     full = count[2] == 1
     return keys[: count[0]].copy(), starts, incident, vectors, zeros, moved, rho, full
 

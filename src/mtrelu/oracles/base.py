@@ -136,7 +136,7 @@ class Oracle(ABC):
         unit = 2.0 ** math.frexp(size)[1]
         scaled = P / unit
         if P.shape[1] > P.shape[0]:  # g depends on P Pᵀ alone
-            scaled = np.ascontiguousarray(np.linalg.qr(scaled.T, mode="r").T)
+            scaled = np.ascontiguousarray(np.transpose(np.linalg.qr(scaled.T, mode="r")))
         factor = unit * self.hull.scale
         found = self._search(np.ascontiguousarray(scaled), target / factor)
         # The constraints hold to rounding, and so do the coordinates.

@@ -42,9 +42,7 @@ class Neurons:
             offsets.append(-float(face.anchor @ unit))
             faces.append(face)
         q = hull.Z.shape[1]
-        return cls(
-            np.array(units).reshape(-1, q), np.array(offsets), faces, np.zeros(len(faces))
-        )
+        return cls(np.array(units).reshape(-1, q), np.array(offsets), faces, np.zeros(len(faces)))
 
     def __len__(self) -> int:
         return len(self.faces)

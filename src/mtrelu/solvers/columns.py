@@ -151,9 +151,7 @@ def fit_columns(
     return ColumnsFit(restricted.network(best), restricted.dual(dual), violation, n_iter, stopped)
 
 
-def _joined(
-    restricted: RestrictedProblem, active: Neurons, new: Neurons, apart: float
-) -> Neurons:
+def _joined(restricted: RestrictedProblem, active: Neurons, new: Neurons, apart: float) -> Neurons:
     """Add new neurons, best first, that are not too much like the active or each other."""
     both = active + new
     Phi = restricted.features(both)

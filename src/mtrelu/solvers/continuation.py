@@ -107,7 +107,9 @@ def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:
     none = np.zeros((0, problem.n_inputs))
     if len(inputs) == 1:
         v = np.zeros((0, problem.n_tasks))
-        return ReLUNetwork(none, none[:, 0], v, np.zeros((problem.n_tasks, hull.axes.shape[0])), Y[0])
+        return ReLUNetwork(
+            none, none[:, 0], v, np.zeros((problem.n_tasks, hull.axes.shape[0])), Y[0]
+        )
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((_DIRECTIONS, Z.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -219,5 +221,3 @@ def _misses(problem: Problem, network: ReLUNetwork) -> float:
     spread = float(np.ptp(problem.Y, axis=0).max())
     error = float(np.abs(problem.Y - network(problem.X)).max())
     return error / spread if spread > 0 else error
-
-

@@ -80,7 +80,7 @@ def solve_master(
     >>> master.V.ravel().round(6), bool(master.gap <= 1e-9)
     (array([2., 0.]), True)
     """
-    n, n_neurons = Phi.shape
+    n_neurons = Phi.shape[1]
     nothing = Master(np.zeros((n_neurons, Y.shape[1])), np.zeros(n_neurons), Y, math.inf)
     lengths = np.linalg.norm(Phi, axis=0)
     if n_neurons == 0 or not lengths.any():
@@ -183,7 +183,8 @@ def _positive_factor(matrix: FloatArray) -> tuple[FloatArray, bool] | None:
     for ridge in (0.0, 1e-14, 1e-12, 1e-10, 1e-8):
         try:
             shifted = matrix if ridge == 0.0 else matrix + ridge * size * np.eye(matrix.shape[0])
-            return cho_factor(shifted, lower=True, check_finite=False)
+            factor: tuple[FloatArray, bool] = cho_factor(shifted, lower=True, check_finite=False)
+            return factor
         except np.linalg.LinAlgError:
             continue
     return None

@@ -56,7 +56,9 @@ class Slide:
 class _Point:
     """The eliminated objective at one y, and what its derivatives need."""
 
-    def __init__(self, A: FloatArray, owner: np.ndarray, Y: FloatArray, alpha: float, y: FloatArray):
+    def __init__(
+        self, A: FloatArray, owner: np.ndarray, Y: FloatArray, alpha: float, y: FloatArray
+    ):
         n_neurons = int(owner[-1]) + 1
         weighted = A * y
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
@@ -252,9 +254,7 @@ class _Model:
         return A, owner
 
 
-def _alive(
-    faces: list[Face], parts: list[FloatArray]
-) -> tuple[list[Face], list[FloatArray]]:
+def _alive(faces: list[Face], parts: list[FloatArray]) -> tuple[list[Face], list[FloatArray]]:
     """Leave out the neurons that have vanished."""
     strengths = [float(part @ part) for part in parts]
     floor = 1e-12 * max(strengths)
