@@ -24,6 +24,7 @@ METHODS = ("auto", "interpolation", "spline", "columns")
 
 # The verdict on uniqueness is a proof from the duality gap, and this gap decides nearly all cases.
 VERDICT_TOL = 1e-11
+SPACE_VERDICT_TOL = 1e-12  # several inputs: places of neurons are known to about its root
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Solution:
     def optimal_set(self) -> OptimalSet | OptimalPolytope:
         """Return every optimal network: verdict, exact range of predictions, samples.
 
-        For ``alpha > 0``, and for several inputs, the problem is solved again to a relative gap of
-        1e-11 when the one at hand does not decide whether the optimum is the only one.
+        For ``alpha > 0`` the problem is solved again to a relative gap of 1e-11 when the one at
+        hand does not decide whether the optimum is the only one; with several inputs to 1e-12.
 
         Returns
         -------
@@ -76,8 +77,8 @@ class Solution:
         problem = self.problem
         if not _on_line(problem):
             network, dual = self.network, self.dual
-            if self.certificate.relative_gap > VERDICT_TOL:
-                fit = _fit(problem, VERDICT_TOL, start=network)
+            if self.certificate.relative_gap > SPACE_VERDICT_TOL:
+                fit = _fit(problem, SPACE_VERDICT_TOL, start=network)
                 network, dual = fit.network, fit.dual()
             return OptimalPolytope.of_solution(problem, network, dual)
         if problem.alpha == 0.0:

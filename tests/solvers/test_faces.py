@@ -108,7 +108,7 @@ def test_pin_takes_one_freedom_a_sample(q, copies):
     Z = np.vstack([GENERAL[q]] * copies)
     face = Face.of(Z, *through(Z, [0]))
     for i in range(1, q):
-        w, b = through(Z, list(range(i + 1)))  # where sample i reaches the hyperplane
+        w, _ = through(Z, list(range(i + 1)))  # where sample i reaches the hyperplane
         before = face
         face = face.pin(Z, i, w)
         expected = np.concatenate([np.arange(i + 1) + 12 * copy for copy in range(copies)])

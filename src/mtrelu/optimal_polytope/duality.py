@@ -281,7 +281,7 @@ def duality_gap(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> float:
         gap += 16 * _EPS * np.sum(np.abs(value) + np.abs(conjugate) + np.abs(p * z))
     # The constraints of the skip connection hold for P as it is stored to this.
     basis = np.hstack([np.ones((X.shape[0], 1)), X - X.mean(axis=0)]).astype(dtype)
-    slopes = np.vstack([values.mean(axis=0) * 0 + c + A @ X.mean(axis=0), A.T])
+    slopes = np.vstack([c + A @ X.mean(axis=0), A.T])
     if problem.skip != "affine":
         basis, slopes = basis[:, :1], slopes[:1]
     gap += np.abs((basis.T @ P) * slopes).sum()

@@ -89,7 +89,8 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         case = _case(small, better, case.point.P, oracle, X, group, reach)
     if case.left > _LEFT_OVER:
         known = Support.of_network(oracle.hull, net)
-        family, _ = Family.of(oracle.hull, case.field, known, _values(case, exact=False))
+        values = _at_distinct(small, case.point, case.field, net(small.X))
+        family, _ = Family.of(oracle.hull, case.field, known, values)
         case = replace(case, network=net, family=family)
     base = case.family.network(case.family.coefficients.start)
     gap = duality_gap(small, base, case.point.P) if case.point.proved else np.inf
@@ -155,24 +156,20 @@ def _case(
     peaks = [p for p in peaks if not p.climbs]
     exhaustive = found.exactness == "exact" and margin < 0.5
     support = Support.of(field, [p for p in peaks if p.value >= 1.0 - ATTAINED])
-    empty = _Case(problem, network, point, field, peaks, exhaustive, None, 0.0)  # type: ignore
-    family, left = Family.of(hull, field, support, _values(empty, exact=True))
-    return replace(empty, family=family, left=left)
+    fitted = network(problem.X)
+    if problem.loss.name == "squared" and problem.alpha > 0:
+        fitted = problem.Y - point.P / problem.sample_weight[:, np.newaxis]
+    family, left = Family.of(hull, field, support, _at_distinct(problem, point, field, fitted))
+    return _Case(problem, network, point, field, peaks, exhaustive, family, left)
 
 
-def _values(case: _Case, *, exact: bool) -> FloatArray:
-    """Return fitted values at the distinct inputs: those of P if asked and known, else its own."""
-    problem, point = case.problem, case.point
-    weights = problem.sample_weight[:, np.newaxis]
-    if problem.alpha == 0:
-        fitted = problem.Y
-    elif exact and problem.loss.name == "squared":
-        fitted = problem.Y - point.P / weights
-    else:
-        fitted = case.network(problem.X)
-    values = np.zeros_like(point.summed)
-    np.add.at(values, point.group, weights * fitted)
-    return values / case.field.weight[:, np.newaxis]
+def _at_distinct(
+    problem: Problem, point: DualPoint, field: Field, values: FloatArray
+) -> FloatArray:
+    """Return the weighted means of values (N, T) over samples with equal inputs."""
+    sums = np.zeros_like(point.summed)
+    np.add.at(sums, point.group, problem.sample_weight[:, np.newaxis] * values)
+    return sums / field.weight[:, np.newaxis]
 
 
 def _oracle(X: FloatArray, skip: str) -> Oracle:

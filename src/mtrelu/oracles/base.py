@@ -105,15 +105,15 @@ class Oracle(ABC):
             Dual variable that satisfies the constraints of the skip connection to rounding.
         target : float
             What is below need not be resolved: when no neuron exceeds it, ``value`` may be any
-            number from the maximum up to ``target``.
+            number from the maximum up to ``target``. With 0 only the maximum is asked for.
 
         Returns
         -------
         OracleResult
             Unit weights and biases, in the units of the inputs, of local maximisers whose
             hyperplane passes through a data point and whose value is above ``target``, largest
-            first; an exact oracle returns all of them (of those that form a continuum, its
-            corners), and one only of (w, b) and (−w, −b) for an affine skip. ``value`` includes
+            first; with a positive target an exact oracle returns all of them (of those that form a
+            continuum, its corners), and one only of (w, b) and (−w, −b) for an affine skip. ``value`` includes
             room for rounding.
 
         Raises

@@ -20,6 +20,7 @@ from mtrelu.losses import SquaredLoss
 from mtrelu.network import ReLUNetwork
 from mtrelu.oracles import OracleResult
 from mtrelu.oracles.base import Oracle
+from mtrelu.oracles.branch_and_bound import BranchAndBoundOracle
 from mtrelu.problem import Problem
 from mtrelu.status import Status
 from mtrelu.validation import FloatArray
@@ -136,7 +137,7 @@ def _verify_fit(
         imbalance, own = min(
             ((fit.stationarity(P), P) for P in fit.subgradients(hint)), key=lambda pair: pair[0]
         )
-        target = problem.alpha * (1 + 0.1 * tol)
+        target = _target(judge.oracle, problem.alpha, tol)
         guesses = [own] if hint is None else [own, hint]
         best = min((fit.bound(guess, target) for guess in guesses), key=lambda bound: bound.gap)
         found = best.found
@@ -316,6 +317,11 @@ class _Fit:
         return float(rates @ self._error)
 
 
+def _target(oracle: Oracle, limit: float, tol: float) -> float:
+    """What an oracle need not resolve; an exact one is asked for the maximum alone."""
+    return limit * (1 + 0.1 * tol) if isinstance(oracle, BranchAndBoundOracle) else 0.0
+
+
 def _estimate(judge: _Judge, dual: _Dual, found: OracleResult) -> tuple[OracleResult, float]:
     """Return the oracle's answer with the worst neuron that a search found, and its value."""
     from mtrelu.oracles.ascent import AscentOracle
@@ -396,7 +402,7 @@ def _interpolation_bounds(judge: _Judge, hint: FloatArray | None, tol: float) ->
         gain = float(np.sum(dual.P * (judge.at_data.hidden + judge.at_data.residuals)))
         if gain > 0 and math.isfinite(judge.at_data.cost / gain):
             dual = judge.dual(dual.P * (judge.at_data.cost / gain), judge.weights)
-        found = judge.oracle.search(dual.P, target=1 + 0.1 * tol)
+        found = judge.oracle.search(dual.P, target=_target(judge.oracle, 1.0, tol))
         bounds.append(_Bound(_interpolation_gap(judge, dual, found.value), dual, found))
     return bounds
 
