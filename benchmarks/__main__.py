@@ -10,6 +10,10 @@ import traceback
 from pathlib import Path
 
 from benchmarks import (
+    columns_scaling,
+    columns_vs_adam,
+    columns_vs_scnn,
+    hard_set,
     harness,
     interpolation_speed,
     many_tasks,
@@ -20,7 +24,17 @@ from benchmarks import (
 from benchmarks.harness import Figure
 
 # The comparison with peers forks processes, so it comes before threads are started.
-BENCHMARKS = (spline_vs_peers, startup, interpolation_speed, spline_scaling, many_tasks)
+BENCHMARKS = (
+    spline_vs_peers,
+    startup,
+    interpolation_speed,
+    spline_scaling,
+    many_tasks,
+    columns_scaling,
+    columns_vs_adam,
+    columns_vs_scnn,
+    hard_set,
+)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A second solver for small problems, which shares no code with mtrelu: slow, plain, independent.
 
-It takes neurons from an enumeration of all arcs of directions (two inputs) or from a dense sample of
-directions, and their output weights from a cone program. What it finds is a network, whose
+It takes neurons from an enumeration of all arcs of directions (two inputs) or from a dense sample
+of directions, and their output weights from a cone program. What it finds is a network, whose
 objective, summed in extended precision, no true lower bound can exceed.
 """
 

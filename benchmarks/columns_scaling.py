@@ -73,9 +73,7 @@ def cases(quick: bool) -> Iterator[Case]:
         yield Case("student-teacher d=5 N=20 T=25", *student_teacher(), 0.025, 1e-6, 60.0)
 
 
-def _gaussian(
-    n_samples: int, n_tasks: int, fraction: float, tol: float, seconds: float
-) -> Case:
+def _gaussian(n_samples: int, n_tasks: int, fraction: float, tol: float, seconds: float) -> Case:
     X, Y = gaussian(n_samples, n_tasks)
     name = f"Gaussian d=2 N={n_samples} T={n_tasks} at {fraction:g} alpha_max"
     return Case(name, X, Y, fraction * mtrelu.alpha_max(X, Y), tol, seconds)

@@ -24,6 +24,7 @@ METHODS = ("auto", "interpolation", "spline", "columns")
 
 # The verdict on uniqueness is a proof from the duality gap, and this gap decides nearly all cases.
 VERDICT_TOL = 1e-11
+PATIENCE = 2.0  # seconds for branch and bound after a fit
 SPACE_VERDICT_TOL = 1e-12  # several inputs: places of neurons are known to about its root
 
 
@@ -134,7 +135,8 @@ def solve(
     max_iter, time_limit : optional
         Rounds and seconds after which the best network so far is returned, with its certificate.
         A round under way is finished first. The certificate comes on top: where only branch and
-        bound can prove something, it takes up to 10 seconds, or ``time_limit`` if that is less.
+        bound can prove something, it takes up to 2 seconds, or ``time_limit`` if that is less;
+        :func:`certify` takes as long as it is told.
     random_state : int, Generator or None
         Seed of the heuristic search for neurons with more than two inputs; None is 0. Nothing else
         is random.
@@ -185,7 +187,7 @@ def solve(
     fit = _fit(problem, tol, max_iter, time_limit, callback, seed, warm_start)
     # For the squared loss the solver's dual variable is not asked for unless it is needed.
     dual = None if _on_line(problem) and _residuals_suffice(problem) else fit.dual()
-    patience = 10.0 if time_limit is None else min(time_limit, 10.0)
+    patience = PATIENCE if time_limit is None else min(time_limit, PATIENCE)
 
     def judged(hint: FloatArray | None) -> Certificate:
         return verify(

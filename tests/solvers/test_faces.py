@@ -28,6 +28,17 @@ def through(Z, rows, seed=0):
     return w, -w @ Z[rows[0]]
 
 
+def through_the_middle(Z, m):
+    """Inputs, a neuron through m samples that has samples on both sides, and these samples."""
+    for first in range(len(Z) - m):
+        rows = list(range(first, first + m))
+        w, b = through(Z, rows)
+        others = np.delete(Z @ w + b, rows)
+        if others.min() < 0 < others.max():
+            return Z, w, b, rows
+    raise AssertionError
+
+
 def between(Z):
     """A unit neuron that passes between the samples."""
     w = unit(np.arange(1.0, Z.shape[1] + 1.0))
@@ -38,7 +49,7 @@ def between(Z):
 
 # Inputs, neuron, the samples on its hyperplane.
 CASES = {
-    f"q={q}, {m} pinned": (Z, *through(Z, list(range(m))), list(range(m)))
+    f"q={q}, {m} pinned": through_the_middle(Z, m)
     for q, Z in GENERAL.items()
     for m in range(1, q + 1)
 } | {
@@ -50,7 +61,6 @@ CASES = {
     "a plane of a cube": (CUBE, unit([1, 1, 1]), 0.0, list(np.flatnonzero(CUBE.sum(axis=1) == 0))),
     "an edge of a cube": (CUBE, unit([1, 3, 0]), 0.0, [12, 13, 14]),
     "a sample that comes twice": (TWICE, *through(TWICE, [0]), [0, 1]),
-    "active everywhere": (GENERAL[3], np.array([1.0, 0.0, 0.0]), 7.0, []),
     "active nowhere": (GENERAL[3], np.array([1.0, 0.0, 0.0]), -7.0, []),
 }  # fmt: skip
 
@@ -99,7 +109,31 @@ def test_features_are_those_of_a_relu_as_long_as_no_sample_changes_sides(case):
             same = np.allclose(A @ (face.basis.T @ u), np.maximum(heights, 0.0), atol=1e-8)
             assert same or not same_sides
             stayed, left = stayed + same_sides, left + (not same_sides)
-    assert stayed and (left or w.size == 1 or abs(b) == 7.0)
+    assert stayed and (left or w.size == 1 or not face.active.any())
+
+
+@pytest.mark.parametrize("q", GENERAL)
+@pytest.mark.parametrize("touching", [False, True])
+def test_neurons_that_are_negative_nowhere_have_one_face(q, touching):
+    """They are affine on the data whatever their weights: nothing pins them."""
+    Z, rng = GENERAL[q], np.random.default_rng(q)
+    faces = []
+    for _ in range(5):
+        w = unit(rng.standard_normal(q))
+        b = -(Z @ w).min() + (0.0 if touching else 3.0)
+        face = Face.of(Z, w, b)
+        assert face.active.all() and not face.pinned.any()
+        assert abs(np.linalg.det(face.basis)) == pytest.approx(1.0)
+        # Anchored where the ReLU is zero at one sample and what it is at the others; the bias
+        # that was given differs by a constant, which skip connections absorb.
+        anchored = np.maximum((Z - face.anchor) @ w, 0.0)
+        np.testing.assert_allclose(face.features(Z) @ (face.basis.T @ w), anchored, atol=1e-12)
+        np.testing.assert_allclose(np.ptp(np.maximum(Z @ w + b, 0.0) - anchored), 0.0, atol=1e-12)
+        assert anchored.min() == 0.0
+        other = Face.everywhere(Z, w)
+        np.testing.assert_array_equal(other.anchor, face.anchor)
+        faces.append(face.key)
+    assert len(set(faces)) == 1
 
 
 @pytest.mark.parametrize("q", [2, 3, 5])

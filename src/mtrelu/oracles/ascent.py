@@ -11,6 +11,7 @@ rounding, and a climb ends where no direction leads up.
 from __future__ import annotations
 
 import copy
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -124,10 +125,8 @@ class AscentOracle(Oracle):
         best_w, best_b, best_g = np.empty_like(w), np.empty_like(b), np.zeros(b.size)
 
         def work(first: int) -> None:
-            part = slice(first, None, _THREADS)
-            best_w[part], best_b[part], best_g[part] = _climb_all(
-                Z, sums, np.ascontiguousarray(w[part]), np.ascontiguousarray(b[part])
-            )
+            for k in range(first, b.size, _THREADS):
+                best_w[k], best_b[k], best_g[k] = _climb(Z, sums, w[k], b[k])
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(work, range(_THREADS)))
@@ -138,130 +137,214 @@ class AscentOracle(Oracle):
         return OracleResult(value, "estimate", best_w[kept], best_b[kept], best_g[kept])
 
 
-@njit(cache=True, nogil=True)
-def _climb_all(
-    Z: np.ndarray, P: np.ndarray, w: np.ndarray, b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    best_w, best_b, best_g = np.empty_like(w), np.empty_like(b), np.empty(b.size)
-    for k in range(b.size):
-        pivot = _near_pivot(Z, P, w[k], b[k])
-        best_w[k], best_b[k], best_g[k] = _climb(Z, P, w[k].copy(), pivot)
-    return best_w, best_b, best_g
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _dot(x: np.ndarray, y: np.ndarray) -> float:
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
 
 
 @njit(cache=True, nogil=True)
-def _best_pivot(Z: np.ndarray, P: np.ndarray, w: np.ndarray) -> int:
-    """Point through which the hyperplane with normal w has the largest g."""
-    height = Z @ w
-    order = np.argsort(-height)
-    r = P.shape[1]
+def _sink(keys: np.ndarray, items: np.ndarray, k: int, n: int) -> None:
+    """Bring entry k of a heap of n, largest key first, to its place."""
+    key, item = keys[k], items[k]
+    while 2 * k + 1 < n:
+        child = 2 * k + 1
+        if child + 1 < n and keys[child + 1] > keys[child]:
+            child += 1
+        if keys[child] <= key:
+            break
+        keys[k], items[k] = keys[child], items[child]
+        k = child
+    keys[k], items[k] = key, item
+
+
+@njit(cache=True, nogil=True)
+def _heapify(keys: np.ndarray, items: np.ndarray, n: int) -> None:
+    for k in range(n // 2 - 1, -1, -1):
+        _sink(keys, items, k, n)
+
+
+@njit(cache=True, nogil=True)
+def _pop(keys: np.ndarray, items: np.ndarray, n: int) -> tuple[float, int]:
+    """Take the largest of a heap of n."""
+    key, item = keys[0], items[0]
+    keys[0], items[0] = keys[n - 1], items[n - 1]
+    _sink(keys, items, 0, n - 1)
+    return key, item
+
+
+@njit(cache=True, nogil=True)
+def _heights(Z: np.ndarray, w: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+    """Signed distances from the hyperplane with normal w through the pinned points."""
+    height = np.empty(Z.shape[0])
+    offset = _dot(Z[pinned[0]], w)
+    for i in range(height.size):
+        height[i] = _dot(Z[i], w) - offset
+    for i in pinned:
+        height[i] = 0.0
+    return height
+
+
+@njit(cache=True, nogil=True)
+def _best_pivot(P: np.ndarray, height: np.ndarray) -> int:
+    """Point through which the hyperplane, moved in parallel, has the largest g."""
+    n, r = P.shape
+    keys, items = np.empty(n), np.empty(n, np.int64)
+    for i in range(n):
+        keys[i], items[i] = height[i], i
+    _heapify(keys, items, n)
     mass, y = np.zeros(r), np.zeros(r)
-    best, pivot = -1.0, order[0]
-    for k in range(order.size):
-        i = order[k]
-        gap = height[order[k - 1]] - height[i] if k > 0 else 0.0
-        size = 0.0
+    best, pivot, last = -1.0, 0, keys[0]
+    for k in range(n):
+        level, i = _pop(keys, items, n - k)
         for t in range(r):
-            y[t] += gap * mass[t]
-            size += y[t] * y[t]
+            y[t] += (last - level) * mass[t]
             mass[t] += P[i, t]
+        size = _dot(y, y)
         if size > best:
             best, pivot = size, i
-    return int(pivot)
-
-
-@njit(cache=True, nogil=True)
-def _near_pivot(Z: np.ndarray, P: np.ndarray, w: np.ndarray, b: float) -> int:
-    """Point next to the hyperplane (w, b); g is convex between two, so one of them is no worse."""
-    height = Z @ w
-    below, above = -1, -1
-    for i in range(height.size):
-        if height[i] <= -b and (below < 0 or height[i] > height[below]):
-            below = i
-        if height[i] >= -b and (above < 0 or height[i] < height[above]):
-            above = i
-    if below < 0:
-        return above
-    if above < 0:
-        return below
-    return below if _value(height, P, below) >= _value(height, P, above) else above
+        last = level
+    return pivot
 
 
 @njit(cache=True, nogil=True)
 def _value(height: np.ndarray, P: np.ndarray, pivot: int) -> float:
+    """The dual function of the hyperplane moved to the pivot."""
     y = np.zeros(P.shape[1])
     for i in range(height.size):
         if height[i] > height[pivot]:
             for t in range(y.size):
                 y[t] += P[i, t] * (height[i] - height[pivot])
-    return float(np.sqrt(np.sum(y * y)))
+    return math.sqrt(_dot(y, y))
 
 
 @njit(cache=True, nogil=True)
-def _normals(Z: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthogonal Q (q, q) and R with Z[pinned[1:]] − Z[pinned[0]] = (Q R)ᵀ.
+def _near_pivot(P: np.ndarray, height: np.ndarray) -> int:
+    """Point next to the hyperplane; g is convex between two, so one of them is no worse."""
+    below, above = -1, -1
+    for i in range(height.size):
+        if height[i] <= 0.0 and (below < 0 or height[i] > height[below]):
+            below = i
+        if height[i] >= 0.0 and (above < 0 or height[i] < height[above]):
+            above = i
+    if below < 0 or (above >= 0 and _value(height, P, above) > _value(height, P, below)):
+        return above
+    return below
 
-    The columns of Q from pinned.size − 1 on span the normals of hyperplanes through all pinned.
+
+@njit(cache=True, nogil=True)
+def _turn(V: np.ndarray, x: np.ndarray) -> None:
+    """Apply the reflections with the rows of V, of length √2 (or 0), one after the other."""
+    for m in range(V.shape[0]):
+        along = _dot(V[m], x)
+        for i in range(x.size):
+            x[i] -= along * V[m, i]
+
+
+@njit(cache=True, nogil=True)
+def _turn_back(V: np.ndarray, x: np.ndarray) -> None:
+    for m in range(V.shape[0] - 1, -1, -1):
+        along = _dot(V[m], x)
+        for i in range(x.size):
+            x[i] -= along * V[m, i]
+
+
+@njit(cache=True, nogil=True)
+def _reflect_next(V: np.ndarray, m: int, x: np.ndarray) -> float:
+    """Make row m of V the Householder reflection that ends the turned x at coordinate m.
+
+    Returns the size of what is beyond it without that reflection.
     """
-    q, k = Z.shape[1], pinned.size - 1
-    columns = np.zeros((q, k + q))
+    _turn(V[:m], x)
+    for i in range(x.size):
+        V[m, i] = x[i] if i >= m else 0.0
+    rest = math.sqrt(_dot(V[m], V[m]))
+    if rest > 0.0:
+        V[m, m] += math.copysign(rest, x[m])
+        scale = math.sqrt(2.0 / _dot(V[m], V[m]))
+        for i in range(m, x.size):
+            V[m, i] *= scale
+        x[m] = -math.copysign(rest, x[m])
+    return rest
+
+
+@njit(cache=True, nogil=True)
+def _frame(Z: np.ndarray, pinned: np.ndarray, V: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Reflections that turn Z[pinned[1:]] − Z[pinned[0]] into the rows of lower triangular R.
+
+    Then the normals of hyperplanes through all pinned points are turned into the vectors whose
+    first pinned.size − 1 coordinates are zero.
+    """
+    for m in range(pinned.size - 1):
+        for i in range(Z.shape[1]):
+            R[m, i] = Z[pinned[m + 1], i] - Z[pinned[0], i]
+        _reflect_next(V, m, R[m])
+    return V[: pinned.size - 1]
+
+
+@njit(cache=True, nogil=True)
+def _to_face(V: np.ndarray, x: np.ndarray) -> float:
+    """Turn x, drop what leads off the face, and scale to unit length; returns the length."""
+    _turn(V, x)
+    for i in range(V.shape[0]):
+        x[i] = 0.0
+    length = math.sqrt(_dot(x, x))
+    if length > 0.0:
+        for i in range(x.size):
+            x[i] /= length
+    return length
+
+
+@njit(cache=True, nogil=True)
+def _leading(F: np.ndarray, first: int, out: np.ndarray) -> float:
+    """Leading eigenvector of FᵀF, without its first coordinates, and its eigenvalue.
+
+    From the smaller of the two Gram matrices.
+    """
+    r, q = F.shape
+    m = min(r, q - first)
+    gram = np.zeros((m, m))
+    for a in range(m):
+        for c in range(a + 1):
+            if m == r:
+                gram[a, c] = _dot(F[a, first:], F[c, first:])
+            else:
+                for t in range(r):
+                    gram[a, c] += F[t, first + a] * F[t, first + c]
+    sizes, vectors = np.linalg.eigh(gram)  # reads the lower triangle
     for i in range(q):
-        columns[i, k + i] = 1.0
-        for m in range(k):
-            columns[i, m] = Z[pinned[m + 1], i] - Z[pinned[0], i]
-    return np.linalg.qr(columns)
+        out[i] = 0.0
+    for i in range(first, q):
+        if m < r:
+            out[i] = vectors[i - first, m - 1]
+        else:
+            for t in range(r):
+                out[i] += F[t, i] * vectors[t, m - 1]
+    length = math.sqrt(_dot(out, out))
+    if length > 0.0:
+        for i in range(q):
+            out[i] /= length
+    return float(sizes[m - 1])
 
 
 @njit(cache=True, nogil=True)
-def _tangent(direction: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Unit part of a direction orthogonal to unit w, and whether there is one."""
-    along = direction - np.sum(direction * w) * w
-    length = np.linalg.norm(along)
-    if length <= 4 * _EPS * np.linalg.norm(direction):
-        return along, False
-    along /= length
-    along -= np.sum(along * w) * w  # what is left of w was rounding, divided by a small length
-    return along / np.linalg.norm(along), True
-
-
-@njit(cache=True, nogil=True)
-def _leading(F: np.ndarray) -> tuple[np.ndarray, float]:
-    """Leading eigenvector of F Fᵀ and its eigenvalue, from the smaller of the two Gram matrices."""
-    m, r = F.shape
-    if r < m:
-        sizes, vectors = np.linalg.eigh(F.T @ F)
-        e = F @ np.ascontiguousarray(vectors[:, r - 1])
-        size = np.linalg.norm(e)
-        return (e / size if size > 0 else e), sizes[r - 1]
-    sizes, vectors = np.linalg.eigh(F @ F.T)
-    return np.ascontiguousarray(vectors[:, m - 1]), sizes[m - 1]
-
-
-@njit(cache=True, nogil=True)
-def _side_sums(
-    Z: np.ndarray, P: np.ndarray, height: np.ndarray, tie: float
+def _active_sum(
+    Z: np.ndarray, P: np.ndarray, height: np.ndarray, pivot: int, tie: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Σ z_i p_iᵀ (q, r) and Σ p_i (r,) over the points above the hyperplane."""
-    q, r = Z.shape[1], P.shape[1]
-    H, mass = np.zeros((q, r)), np.zeros(r)
+    """G = Σ p_i (z_i − z_pivot)ᵀ (r, q) and Σ p_i (r,) over the points above the hyperplane."""
+    r, q = P.shape[1], Z.shape[1]
+    G, mass, arm = np.zeros((r, q)), np.zeros(r), np.empty(q)
     for i in range(height.size):
         if height[i] > tie:
+            for a in range(q):
+                arm[a] = Z[i, a] - Z[pivot, a]
             for t in range(r):
                 mass[t] += P[i, t]
-            for k in range(q):
-                z = Z[i, k]
-                for t in range(r):
-                    H[k, t] += z * P[i, t]
-    return H, mass
-
-
-@njit(cache=True, nogil=True)
-def _heights(Z: np.ndarray, w: np.ndarray, pinned: np.ndarray) -> np.ndarray:
-    height: np.ndarray = Z @ w
-    height -= height[pinned[0]]
-    for i in pinned:
-        height[i] = 0.0
-    return height
+                for a in range(q):
+                    G[t, a] += P[i, t] * arm[a]
+    return G, mass
 
 
 @njit(cache=True, nogil=True)
@@ -272,50 +355,49 @@ def _walk(P: np.ndarray, s: np.ndarray, t: np.ndarray, tie: float) -> tuple[floa
     """
     n, r = P.shape
     y, dy = np.zeros(r), np.zeros(r)
-    cot = np.empty(n)
-    crossing = np.empty(n, dtype=np.int64)
-    n_crossing = 0
     for i in range(n):
         at_start = abs(s[i]) <= tie
-        if at_start and abs(t[i]) <= tie:
-            continue
-        if (t[i] if at_start else s[i]) > 0:
+        if (t[i] if at_start else s[i]) > (tie if at_start else 0.0):
             for k in range(r):
                 y[k] += P[i, k] * (0.0 if at_start else s[i])
                 dy[k] += P[i, k] * t[i]
-        if not at_start and t[i] != 0.0:
-            cot[n_crossing] = -t[i] / s[i]
-            crossing[n_crossing] = i
-            n_crossing += 1
-    a, ab, bb = np.sum(y * y), np.sum(y * dy), np.sum(dy * dy)
-    if ab <= 4 * _EPS * np.sqrt(a) * np.sqrt(bb):
+    a, ab, bb = _dot(y, y), _dot(y, dy), _dot(dy, dy)
+    if ab <= 4 * _EPS * math.sqrt(a) * math.sqrt(bb):
         # The point at the start that resists most; none: this is as high as it gets.
         worst, blocking = 0.0, -1
         for i in range(n):
             if abs(s[i]) <= tie and t[i] > tie:
-                pull = np.sum(P[i] * y) * t[i]
+                pull = _dot(P[i], y) * t[i]
                 if pull < worst:
                     worst, blocking = pull, i
         return 0.0, blocking
-    cot, crossing = cot[:n_crossing], crossing[:n_crossing]
-    top = 0.5 * np.arctan2(2 * ab, a - bb)  # in (0, π/2): the maximum if nothing crosses before
+    top = 0.5 * math.atan2(2 * ab, a - bb)  # in (0, π/2): the maximum if nothing crosses before
     passed = np.inf
+    cot, crossing = np.empty(n), np.empty(n, np.int64)
     while True:
-        reach = top
-        limit = np.cos(reach) / np.sin(reach) if reach < np.pi else -np.inf
-        soon = np.flatnonzero((cot <= passed) & (cot > limit))
-        for k in soon[np.argsort(-cot[soon])]:
-            theta, i = np.arctan2(1.0, cot[k]), crossing[k]
+        # The points that cross before the top, which may move on when they do.
+        reach, soon = top, 0
+        limit = math.cos(reach) / math.sin(reach) if reach < np.pi else -np.inf
+        for i in range(n):
+            if abs(s[i]) > tie and t[i] != 0.0 and limit < -t[i] / s[i] <= passed:
+                cot[soon], crossing[soon] = -t[i] / s[i], i
+                soon += 1
+        _heapify(cot, crossing, soon)
+        while soon > 0:
+            place, i = _pop(cot, crossing, soon)
+            soon -= 1
+            theta = math.atan2(1.0, place)
             if top <= theta:
                 return top, -1
             sign = -1.0 if s[i] > 0 else 1.0
-            for m in range(r):
-                y[m] += sign * P[i, m] * s[i]
-                dy[m] += sign * P[i, m] * t[i]
-            a, ab, bb = np.sum(y * y), np.sum(y * dy), np.sum(dy * dy)
-            if (bb - a) * np.sin(2 * theta) + 2 * ab * np.cos(2 * theta) <= 8 * _EPS * (a + bb):
+            for k in range(r):
+                y[k] += sign * P[i, k] * s[i]
+                dy[k] += sign * P[i, k] * t[i]
+            a, ab, bb = _dot(y, y), _dot(y, dy), _dot(dy, dy)
+            slope = (bb - a) * math.sin(2 * theta) + 2 * ab * math.cos(2 * theta)
+            if slope <= 8 * _EPS * (a + bb):
                 return theta, i
-            top = 0.5 * np.arctan2(2 * ab, a - bb)
+            top = 0.5 * math.atan2(2 * ab, a - bb)
             while top <= theta:
                 top += np.pi
         if top <= reach or reach >= np.pi:
@@ -330,22 +412,34 @@ def _follow(
     w: np.ndarray,
     height: np.ndarray,
     direction: np.ndarray,
-    basis: np.ndarray,
+    V: np.ndarray,
     pinned: np.ndarray,
     tie: float,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Walk from w in a direction, within the normals through the pinned points that a basis spans.
+) -> tuple[float, int]:
+    """Move w in a direction, turned by V, within the normals through the pinned points.
 
-    Returns θ, w there, and the points then pinned.
+    Returns θ and the point then to be pinned, or −1.
     """
-    # In coordinates: however short the tangent is, rounding cannot lead off the face.
-    tangent, steep = _tangent(direction @ basis, w @ basis)
-    if not steep:
-        return 0.0, w, pinned
-    along = basis @ tangent
+    # In coordinates of the face: however short the tangent is, rounding cannot lead off it.
+    along, here, first = np.zeros(w.size), w.copy(), V.shape[0]
+    _to_face(V, here)
+    size = math.sqrt(_dot(direction[first:], direction[first:]))
+    for i in range(first, w.size):
+        along[i] = direction[i]
+    for _ in range(2):  # what is left of w the first time was rounding, divided by a small length
+        radial = _dot(along, here)
+        for i in range(first, w.size):
+            along[i] -= radial * here[i]
+        length = math.sqrt(_dot(along, along))
+        if length <= 4 * _EPS * size:
+            return 0.0, -1
+        for i in range(first, w.size):
+            along[i] /= length
+    _turn_back(V, along)
     theta, event = _walk(P, height, _heights(Z, along, pinned), tie)
-    reached = pinned if event < 0 else np.append(pinned, event)
-    return theta, np.cos(theta) * w + np.sin(theta) * along, reached
+    for i in range(w.size):
+        w[i] = math.cos(theta) * w[i] + math.sin(theta) * along[i]
+    return theta, event
 
 
 @njit(cache=True, nogil=True)
@@ -356,134 +450,204 @@ def _release(
     height: np.ndarray,
     pinned: np.ndarray,
     rate: np.ndarray,
-    H: np.ndarray,
+    G: np.ndarray,
     mass: np.ndarray,
     u: np.ndarray,
     rounding: float,
     tie: float,
-) -> tuple[bool, np.ndarray, np.ndarray]:
-    """Release the pinned point that leads up most; ``rate`` holds the multipliers."""
-    k = pinned.size
-    kink = np.array([np.sum(u * P[i]) for i in pinned])
-    gain = np.maximum(-rate, rate + kink)
-    while np.max(gain) > 4 * rounding:
-        j = np.argmax(gain)
-        gain[j] = 0.0
+    V: np.ndarray,
+    R: np.ndarray,
+) -> tuple[bool, int]:
+    """Release the pinned point that leads up most; ``rate`` holds the multipliers.
+
+    Returns whether that moved w, and the point then to be pinned; the released one comes last.
+    """
+    k, q = pinned.size, w.size
+    slope, kink = np.empty(q), np.empty(k)
+    for m in range(k):
+        kink[m] = _dot(u, P[pinned[m]])
+    tried = np.zeros(k, np.bool_)
+    while True:
+        j, gain = -1, 4 * rounding
+        for m in range(k):
+            if not tried[m] and max(-rate[m], rate[m] + kink[m]) > gain:
+                j, gain = m, max(-rate[m], rate[m] + kink[m])
+        if j < 0:
+            return False, -1
+        tried[j] = True
         if k == 1:  # no other point to turn about: look along b
-            best = _best_pivot(Z, P, w)
-            return best != pinned[0], w, np.array([best])
-        fewer = pinned[np.arange(k) != j]
+            best = _best_pivot(P, height)
+            return best != pinned[0], best
         # The gradient with respect to w about the new pivot, the released point on its new side.
-        slope = H @ u + np.sum(mass * u) * (Z[pinned[0]] - Z[fewer[0]])
-        if rate[j] + kink[j] > -rate[j]:
-            slope += kink[j] * (Z[pinned[j]] - Z[fewer[0]])
-        basis = np.ascontiguousarray(_normals(Z, fewer)[0][:, k - 2 :])
-        theta, turned, reached = _follow(Z, P, w, height, slope, basis, fewer, tie)
+        old, released = pinned[0], pinned[j]
+        pinned[j], pinned[k - 1] = pinned[k - 1], released
+        beyond = kink[j] if rate[j] + kink[j] > -rate[j] else 0.0
+        moved_mass = _dot(mass, u)
+        for a in range(q):
+            slope[a] = moved_mass * (Z[old, a] - Z[pinned[0], a])
+            slope[a] += beyond * (Z[released, a] - Z[pinned[0], a])
+            for t in range(u.size):
+                slope[a] += G[t, a] * u[t]
+        face = _frame(Z, pinned[: k - 1], V, R)
+        _turn(face, slope)
+        theta, event = _follow(Z, P, w, height, slope, face, pinned[: k - 1], tie)
         if theta > _STILL:
-            return True, turned, reached
-    return False, w, pinned
+            return True, event
+        pinned[k - 1], pinned[j] = pinned[j], released
 
 
 @njit(cache=True, nogil=True)
 def _leave(
-    Z: np.ndarray, P: np.ndarray, w: np.ndarray, height: np.ndarray, tied: np.ndarray, tie: float
-) -> tuple[bool, np.ndarray, np.ndarray]:
+    Z: np.ndarray,
+    P: np.ndarray,
+    w: np.ndarray,
+    height: np.ndarray,
+    tie: float,
+    pinned: np.ndarray,
+    V: np.ndarray,
+    R: np.ndarray,
+) -> tuple[int, int]:
     """Look for a way up from a hyperplane with more points on it than are pinned.
 
     Multipliers do not decide then. If any direction leads up, so does one of those in which all
-    but one of a basis of the points stay on the hyperplane; random ones of them are tried.
+    but one of a basis of the points stay on the hyperplane; random ones of them are tried. Returns
+    how many of ``pinned`` then are, 0 if no way was found, and the point to be pinned next.
     """
-    q = w.size
+    q, n_tied, tied = w.size, 0, np.empty(height.size, np.int64)
+    for i in range(height.size):
+        if abs(height[i]) <= tie:
+            tied[n_tied] = i
+            n_tied += 1
+    direction = np.empty(q)
     for _ in range(32 * q):
-        order = np.random.permutation(tied)
-        axes, k = np.zeros((q, q)), 0
-        basis = np.empty(q + 1, dtype=np.int64)
-        basis[0] = order[0]
-        for i in order[1:]:
-            across = Z[i] - Z[order[0]]
-            for _ in range(2):
-                for m in range(k):
-                    across -= np.sum(across * axes[m]) * axes[m]
-            length = np.linalg.norm(across)
-            if length > 1e-9 and k < q:
-                axes[k] = across / length
-                k += 1
-                basis[k] = i
+        k = 0
+        for m in range(n_tied):
+            other = np.random.randint(m, n_tied)
+            tied[m], tied[other] = tied[other], tied[m]
+            if m > 0 and k < q:
+                for a in range(q):
+                    R[k, a] = Z[tied[m], a] - Z[tied[0], a]
+                if _reflect_next(V, k, R[k]) > 1e-9:
+                    k += 1
+                    pinned[k] = tied[m]
         if k == 0:
             break
-        fewer = basis[:k].copy()
-        free = np.ascontiguousarray(_normals(Z, fewer)[0][:, k - 1 :])
+        pinned[0] = tied[0]
         for side in (1.0, -1.0):
-            theta, turned, reached = _follow(Z, P, w, height, side * axes[k - 1], free, fewer, tie)
+            for a in range(q):
+                direction[a] = side * (Z[pinned[k], a] - Z[pinned[0], a])
+            _turn(V[: k - 1], direction)
+            theta, event = _follow(Z, P, w, height, direction, V[: k - 1], pinned[:k], tie)
             if theta > _STILL:
-                return True, turned, reached
-    return False, w, tied
+                return k, event
+    return 0, -1
 
 
 @njit(cache=True, nogil=True)
 def _climb(
-    Z: np.ndarray, P: np.ndarray, w: np.ndarray, pivot: int
+    Z: np.ndarray, P: np.ndarray, start: np.ndarray, b: float
 ) -> tuple[np.ndarray, float, float]:
-    """Climb from unit w with the hyperplane through the pivot; returns w, b and g."""
+    """Climb from the hyperplane of a unit vector and b; returns w, b and g."""
     np.random.seed(0)
-    q = w.size
+    q, r = Z.shape[1], P.shape[1]
     tie = 8 * (q + 1) * _EPS  # how far off a point can seem that lies on the hyperplane
-    rounding = 8 * _EPS * np.sum(np.sqrt(np.sum(P * P, axis=1)))  # of g
-    pinned = np.array([pivot])
-    best_w, best_pivot, best = w, pivot, _value(Z @ w, P, pivot)
+    rounding = 0.0  # of g
+    height = np.empty(Z.shape[0])
+    for i in range(height.size):
+        height[i] = _dot(Z[i], start) + b
+        rounding += 8 * _EPS * math.sqrt(_dot(P[i], P[i]))
+    pinned, k = np.empty(q + 1, np.int64), 1
+    pinned[0] = _near_pivot(P, height)
+    w, best_w, best_pivot = start.copy(), start.copy(), pinned[0]
+    best = _value(height, P, best_pivot)
+    V, R = np.empty((q, q)), np.empty((q, q))
+    y, gradient, towards, rate = np.empty(r), np.empty(q), np.empty(q), np.empty(q + 1)
     for _ in range(100 + 20 * q):
-        k = pinned.size
-        Q, R = _normals(Z, pinned)
-        free = np.ascontiguousarray(Q[:, k - 1 :])
-        w = free @ (w @ free)
-        w /= np.linalg.norm(w)
-        height = _heights(Z, w, pinned)
-        H, mass = _side_sums(Z, P, height, tie)
-        H -= Z[pinned[0]].reshape(-1, 1) * mass
-        y = w @ H
-        g = float(np.linalg.norm(y))
+        face = _frame(Z, pinned[:k], V, R)
+        _to_face(face, w)
+        turned = w.copy()
+        _turn_back(face, w)
+        height = _heights(Z, w, pinned[:k])
+        G, mass = _active_sum(Z, P, height, pinned[0], tie)
+        for t in range(r):
+            y[t] = _dot(G[t], w)
+        g = math.sqrt(_dot(y, y))
         if g > best:
-            best_w, best_pivot, best = w, pinned[0], g
+            best, best_pivot = g, pinned[0]
+            for a in range(q):
+                best_w[a] = w[a]
         if g <= rounding:
             break
-        F = free.T @ H
-        c = w @ free
-        e, top = _leading(F)
-        slope = np.linalg.norm(F @ y - g * g * c)
-        if slope > 4 * rounding * g or top - g * g > 1e3 * rounding * g:
-            towards = free @ e if np.sum(c * e) >= 0 else -(free @ e)
-            theta, turned, reached = _follow(Z, P, w, height, towards, free, pinned, tie)
-            if theta > _STILL or reached.size > k:
-                w, pinned = turned, reached
-                continue
+        F = G.copy()
+        for a in range(q):
+            gradient[a] = -g * turned[a]
+        for t in range(r):
+            y[t] /= g
+            _turn(face, F[t])
+            for a in range(q):
+                gradient[a] += F[t, a] * y[t]
+        if k < q:
+            top = _leading(F, k - 1, towards)
+            slope = math.sqrt(_dot(gradient[k - 1 :], gradient[k - 1 :]))
+            if slope > 4 * rounding or top - g * g > 1e3 * rounding * g:
+                if _dot(turned, towards) < 0.0:
+                    for a in range(q):
+                        towards[a] = -towards[a]
+                theta, event = _follow(Z, P, w, height, towards, face, pinned[:k], tie)
+                if event >= 0:
+                    pinned[k] = event
+                    k += 1
+                if event >= 0 or theta > _STILL:
+                    continue
         # At the top of the face, gradient = g (w, 0) + Σ rate_i (z_i, 1) over the pinned points.
-        u = y / g
-        rate = np.zeros(k)
-        if k > 1:
-            rest = (H @ u - g * w) @ np.ascontiguousarray(Q[:, : k - 1])
-            rate[1:] = np.linalg.solve(np.ascontiguousarray(R[: k - 1, : k - 1]), rest)
-        rate[0] = np.sum(mass * u) - np.sum(rate[1:])
-        moved, w, pinned = _release(Z, P, w, height, pinned, rate, H, mass, u, rounding, tie)
-        if not moved:
-            tied = np.flatnonzero(np.abs(height) <= tie)
-            if tied.size > k:
-                moved, w, pinned = _leave(Z, P, w, height, tied, tie)
-            if not moved:
+        rate[0] = _dot(mass, y)
+        for m in range(k - 1, 0, -1):
+            rate[m] = gradient[m - 1]
+            for c in range(m + 1, k):
+                rate[m] -= R[c - 1, m - 1] * rate[c]
+            rate[m] /= R[m - 1, m - 1]
+            rate[0] -= rate[m]
+        moved, event = _release(
+            Z, P, w, height, pinned[:k], rate, G, mass, y, rounding, tie, V, R
+        )  # fmt: skip
+        if moved:
+            k -= 1
+        else:
+            n_tied = 0
+            for i in range(height.size):
+                n_tied += abs(height[i]) <= tie
+            if n_tied == k:
                 break
-    return best_w, -np.sum(best_w * Z[best_pivot]), best if best > rounding else 0.0
+            k, event = _leave(Z, P, w, height, tie, pinned, V, R)
+            if k == 0:
+                break
+        if event >= 0:
+            pinned[k] = event
+            k += 1
+    return best_w, -_dot(best_w, Z[best_pivot]), best if best > rounding else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _apart(v: np.ndarray, w: np.ndarray, b: float, c: float, sign: float) -> float:
+    """Largest difference of the entries of (v, b) and sign · (w, c)."""
+    apart = abs(b - sign * c)
+    for a in range(w.size):
+        apart = max(apart, abs(v[a] - sign * w[a]))
+    return apart
 
 
 @njit(cache=True, nogil=True)
 def _distinct(w: np.ndarray, b: np.ndarray, g: np.ndarray, either_side: bool) -> np.ndarray:
     """Whether each neuron, g descending, differs from those before it."""
-    new = np.ones(b.size, dtype=np.bool_)
+    new = np.empty(b.size, np.bool_)
     for k in range(b.size):
+        new[k] = True
         for m in range(k - 1, -1, -1):
             if g[m] > g[k] + 1e-9 * g[0]:
                 break
-            apart = max(abs(b[k] - b[m]), np.max(np.abs(w[k] - w[m])))
+            apart = _apart(w[k], w[m], b[k], b[m], 1.0)
             if either_side:
-                apart = min(apart, max(abs(b[k] + b[m]), np.max(np.abs(w[k] + w[m]))))
+                apart = min(apart, _apart(w[k], w[m], b[k], b[m], -1.0))
             if apart <= 1e-9:
                 new[k] = False
                 break

@@ -262,10 +262,11 @@ def _leading(
 
 @njit(cache=True, nogil=True)
 def _event(
-    Z: np.ndarray, order: np.ndarray, n: int, j: int, k: int
+    Z: np.ndarray, others: np.ndarray, j: int, k: int
 ) -> tuple[int, float, float, float]:
     """Event k of the turning line: the point, the unit normal, +1 if it becomes active, else −1."""
-    i = order[k % n]
+    n = others.size
+    i = others[k % n]
     ux, uy = Z[i, 0] - Z[j, 0], Z[i, 1] - Z[j, 1]
     # In the upper half plane of normals, the points to the right of the pivot leave.
     change = -1.0 if ux > 0 or (ux == 0 and uy < 0) else 1.0
@@ -297,9 +298,10 @@ def _append(
     if g <= floor:
         return out, count
     if count == out.shape[0]:
-        longer = np.empty((2 * count, 4))
-        longer[:count] = out
-        out = longer
+        shorter, out = out, np.empty((2 * count, 4))
+        for row in range(count):
+            for column in range(4):
+                out[row, column] = shorter[row, column]
     out[count, 0], out[count, 1], out[count, 2], out[count, 3] = g, x, y, j
     return out, count + 1
 
@@ -323,21 +325,27 @@ def _sweep(
     out, count = np.empty((64, 4)), 0
     highest = 0.0  # the bound
     gx, gy = np.empty(n_tasks), np.empty(n_tasks)
-    blurred = blur * np.sum(sizes)
+    blurred = 0.0
+    for size in sizes:
+        blurred += blur * size
     for row in range(pivots.size):
         j = pivots[row]
-        n = 0
-        gx[:], gy[:] = 0.0, 0.0
+        n = order.shape[1]
+        while n > 0 and order[row, n - 1] < 0:
+            n -= 1
+        if n == 0:
+            continue
+        others, equals = order[row, :n], order[row, n:]
+        for t in range(n_tasks):
+            gx[t], gy[t] = 0.0, 0.0
         a, b, c = 0.0, 0.0, 0.0
         # Bounds the error of G w. Each addition rounds the sum once: the root of the trace. A
         # product p_i u is rounded twice and enters at most five times, and a point within 16
         # roundings of the line may count as active on the wrong side: 28 with 2 to spare.
         error = 0.0
-        for i in order[row]:
-            if i < 0:
-                error += blur * sizes[-1 - i] if -1 - i != j else 0.0
-                continue
-            n += 1
+        for i in equals:
+            error += blur * sizes[-1 - i] if -1 - i != j else 0.0
+        for i in others:
             ux, uy = Z[i, 0] - Z[j, 0], Z[i, 1] - Z[j, 1]
             error += 28 * _ROUND * sizes[i] * np.sqrt(ux * ux + uy * uy)
             if ux > 0 or (ux == 0 and uy < 0):
@@ -357,15 +365,13 @@ def _sweep(
         start = -1  # the event after which ``sign`` was known
         found = False
         best, best_x, best_y = 0.0, 0.0, 0.0  # of this pivot, by wᵀMw
-        if n == 0:
-            continue
-        _, px, py, _ = _event(Z, order[row], n, j, -1)  # direction before
-        i, tx, ty, change = _event(Z, order[row], n, j, 0)
+        _, px, py, _ = _event(Z, others, j, 2 * n - 1)  # direction before: 2 n is a full turn
+        i, tx, ty, change = _event(Z, others, j, 2 * n)
         tied_before = _nearly_equal(px, py, tx, ty, same)
         before = 0.0  # slope after the direction before
         k = 0
         while True:
-            next_i, next_x, next_y, next_change = _event(Z, order[row], n, j, k + 1)
+            next_i, next_x, next_y, next_change = _event(Z, others, j, k + 1)
             tied_after = _nearly_equal(tx, ty, next_x, next_y, same)
             look = 0  # 0: at a direction between, 1: before the event, 2: after it
             if px * tx + py * ty >= 0.6:

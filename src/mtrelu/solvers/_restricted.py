@@ -178,7 +178,8 @@ class _Squared(RestrictedProblem):
         )
         if r > 1 and slower.gap >= found.gap:
             return self._point(neurons, found.V, found.residual)
-        return self._point(neurons, slower.V, self._Y - Phi @ slower.V)
+        point = self._point(neurons, slower.V, self._Y - Phi @ slower.V)
+        return replace(point, P=self.root * slower.P)
 
     def at(self, neurons: Neurons, V: FloatArray, like: Point) -> Point:
         return self._point(neurons, V, self._Y - self.features(neurons) @ V)
@@ -196,12 +197,13 @@ class _Squared(RestrictedProblem):
         return self._point(moved, found.V, found.residual)
 
     def gap(self, point: Point, largest: float) -> float:
-        residual = point.rest
-        square = float(np.sum(residual**2))
-        along = float(np.sum(residual * (self._Y - residual)))
+        P, residual = point.P / self.root, point.rest
+        square = float(np.sum(P**2))
         limit = self.level / largest if largest > 0 else math.inf
-        scale = max(min(1.0 + along / square, limit), 0.0) if square > 0 else 0.0
-        return 0.5 * (1.0 - scale) ** 2 * square + point.penalty - scale * along
+        scale = max(min(float(np.sum(P * self._Y)) / square, limit), 0.0) if square > 0 else 0.0
+        # Two parts that are not negative, so that no digits cancel.
+        misfit = 0.5 * float(np.sum((residual - scale * P) ** 2))
+        return misfit + point.penalty - scale * float(np.sum(P * (self._Y - residual)))
 
     def network(self, point: Point) -> ReLUNetwork:
         V = point.V * self.unit

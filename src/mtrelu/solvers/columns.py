@@ -18,7 +18,7 @@ import numpy as np
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers._neurons import Neurons
-from mtrelu.solvers._restricted import IDLE, RestrictedProblem, idle_share
+from mtrelu.solvers._restricted import RestrictedProblem, idle_share
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.solvers.progress import Progress
 from mtrelu.validation import FloatArray
@@ -26,6 +26,7 @@ from mtrelu.validation import FloatArray
 _MAX_ROUNDS = 200
 _SLIDE_BELOW = 3e-3  # relative gap from which sliding pays
 _STALLED = 12  # rounds without a smaller gap
+_SAFETY = 0.8  # of the tolerance: the verifier leaves room for rounding
 _CANDIDATES = 600  # as many neurons of an oracle are looked at in a round
 # One minus the correlation that two new neurons may have at first; less where that is too much.
 _APART = 0.05
@@ -114,7 +115,7 @@ def fit_columns(
         own_gap = restricted.gap(point, found.value)
         if point.objective <= best.objective:
             best = point
-        enough = 0.5 * tol * best.objective
+        enough = _SAFETY * tol * best.objective
         if found.exactness == "estimate" and own_gap <= enough:
             found = pricing.proof(point.P, level * (1.0 + 0.1 * tol)) or found
             own_gap = restricted.gap(point, found.value)
@@ -140,13 +141,15 @@ def fit_columns(
             stopped = True
             break
 
-        active = restricted.pruned(point, idle_share(point, gap)).neurons.merged()
+        care = 0.1 ** min(stalled, 6)  # rounds that do not help were too rough
+        active = restricted.pruned(point, idle_share(point, care * gap)).neurons.merged()
         new = Neurons.at(pricing.hull, found.w[:_CANDIDATES], found.b[:_CANDIDATES])
-        point = restricted.fit(_joined(restricted, active, new, apart), _EXACTNESS * gap)
+        neurons = _joined(restricted, active, new, apart)
+        point = restricted.fit(neurons, _EXACTNESS * care * gap)
         if relative <= _SLIDE_BELOW:
             point = restricted.slid(point, gap)
     tidy = restricted.pruned(best, idle_share(best, gap))
-    if tidy.objective <= best.objective + IDLE * gap:
+    if tidy.objective <= best.objective + 0.1 * enough:
         best = tidy
     return ColumnsFit(restricted.network(best), restricted.dual(dual), violation, n_iter, stopped)
 

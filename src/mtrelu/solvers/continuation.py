@@ -79,7 +79,7 @@ def fit_interpolant(
             replace(equal, alpha=alpha),
             pricing,
             tol=max(0.1 * tol, 1e-10) if alpha < 1e-3 * top else 1e-3,
-            max_iter=None if max_iter is None else max(max_iter - n_iter, 1),
+            max_iter=None if max_iter is None else max_iter - n_iter,
             time_limit=None if time_limit is None else time_limit - (time.monotonic() - begin),
             callback=callback,
             start=network,
@@ -87,17 +87,18 @@ def fit_interpolant(
         n_iter += fit.n_iter
         network = fit.network
         P = fit.dual / (alpha * max(fit.violation, 1.0))
-        met = _meet_labels(problem, network)
+        met = _meet_labels(equal, network)
         if _misses(problem, met) > _MET:
-            met = _meet_labels(problem, _moved_to_labels(problem, network, pricing.hull))
+            met = _meet_labels(equal, _moved_to_labels(equal, network, pricing.hull))
         cost = met.path_cost()
         if _misses(problem, met) <= _MET and cost < least:
             least, best = cost, met
         value = float(np.sum(P * problem.Y))
         if value > proved:
             proved, dual = value, P
-        if fit.stopped or last or least - proved <= 0.3 * tol * least:
-            return ColumnsFit(best, dual, 1.0, n_iter, fit.stopped)
+        spent = max_iter is not None and n_iter >= max_iter
+        if fit.stopped or spent or last or least - proved <= 0.3 * tol * least:
+            return ColumnsFit(best, dual, 1.0, n_iter, fit.stopped or spent)
 
 
 def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:
@@ -136,7 +137,7 @@ def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:
 
 def _meet_labels(problem: Problem, network: ReLUNetwork) -> ReLUNetwork:
     """Change output weights and skip connection as little as it takes to meet the labels."""
-    basis, to_coefficients = skip_basis(replace(problem, alpha=1.0))
+    basis, to_coefficients = skip_basis(problem)
     strengths = np.linalg.norm(network.v, axis=1)
     strengths = strengths / strengths.max(initial=0.0) if strengths.size else strengths
     Phi = np.maximum(problem.X @ network.w.T + network.b, 0.0)
@@ -172,7 +173,7 @@ def _moved_to_labels(problem: Problem, network: ReLUNetwork, hull: Hull) -> ReLU
     neurons = Neurons.at(hull, network.w, network.b)
     if len(neurons) != network.n_neurons:
         return network
-    basis, to_coefficients = skip_basis(replace(problem, alpha=1.0))
+    basis, to_coefficients = skip_basis(problem)
     V = network.v if back is None else network.v @ back
     V = V * hull.scale
     root = np.sqrt(np.linalg.norm(V, axis=1))

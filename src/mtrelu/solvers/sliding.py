@@ -126,15 +126,20 @@ def slide(
         if trial.point.value > state.point.value:
             break
         state = trial
-    faces, parts = state.faces, state.parts
-    lengths = np.array([float(np.linalg.norm(part)) for part in parts])
-    w = np.array([f.basis @ part / n for f, part, n in zip(faces, parts, lengths, strict=True)])
+    lengths = np.array([float(np.linalg.norm(part)) for part in state.parts])
+    alive = np.flatnonzero(lengths)
+    lengths, faces = lengths[alive], [state.faces[k] for k in alive]
+    q, r = Z.shape[1], Y.shape[1]
+    w = np.array(
+        [f.basis @ state.parts[k] / n for f, k, n in zip(faces, alive, lengths, strict=True)]
+    ).reshape(-1, q)
     faces = [
         Face.everywhere(Z, u) if face.active.all() else face
         for face, u in zip(faces, w, strict=True)
     ]
-    b = -np.einsum("kq,kq->k", w, np.array([face.anchor for face in faces]))
-    return Slide(faces, w, b, lengths[:, np.newaxis] * state.point.Z, state.point.residual)
+    b = -np.einsum("kq,kq->k", w, np.array([face.anchor for face in faces]).reshape(-1, q))
+    V = (lengths[:, np.newaxis] * state.point.Z[alive]).reshape(-1, r)
+    return Slide(faces, w, b, V, state.point.residual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +162,8 @@ class _State:
             -float(part @ move) / float(part @ part)
             for part, move in zip(self.parts, moves, strict=True)
         ]
+        if len(self.parts) == 1:
+            return self.faces, self.parts
         first = int(np.argmax(np.abs(shares)))
         step = 1.0 / shares[first] if shares[first] else 0.0
         faces = [face for k, face in enumerate(self.faces) if k != first]
@@ -199,7 +206,7 @@ class _Model:
         tol = max(_SHARE * self.relative_gap(point), 1e-10)
         for _ in range(_MAX_STEPS):
             gradient, hessian = _derivatives(A, owner, alpha, y, point)
-            slope = float(np.linalg.norm(gradient) / np.linalg.norm(y))
+            slope = float(np.linalg.norm(gradient)) / max(float(np.linalg.norm(y)), 1e-300)
             converged = slope <= tol
             if converged:
                 break
@@ -258,7 +265,7 @@ def _alive(faces: list[Face], parts: list[FloatArray]) -> tuple[list[Face], list
     """Leave out the neurons that have vanished."""
     strengths = [float(part @ part) for part in parts]
     floor = 1e-12 * max(strengths)
-    kept = [k for k, size in enumerate(strengths) if size > floor]
+    kept = [k for k, size in enumerate(strengths) if size > floor or floor == 0.0]
     return [faces[k] for k in kept], [parts[k] for k in kept]
 
 
