@@ -285,19 +285,7 @@ def _fit(
     start: ReLUNetwork | None = None,
 ) -> _Fit:
     if not _on_line(problem):
-        from mtrelu.solvers.columns import fit_columns
-        from mtrelu.solvers.continuation import fit_interpolant
-        from mtrelu.solvers.pricing import Pricing
-
-        method = fit_interpolant if problem.alpha == 0.0 else fit_columns
-        pricing = Pricing(problem.X, problem.skip, seed)
-        found = method(
-            problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
-            callback=callback, start=start,
-        )  # fmt: skip
-        return _Fit(
-            found.network, lambda: found.dual, found.n_iter, found.stopped, lambda: pricing.exact
-        )
+        return _fit_columns(problem, tol, max_iter, time_limit, callback, seed, start)
     if problem.alpha == 0.0:
         from mtrelu.solvers.interpolation import interpolate
 
@@ -307,6 +295,45 @@ def _fit(
 
     fit = fit_spline(problem, tol=tol, max_iter=max_iter, time_limit=time_limit, callback=callback)
     return _Fit(fit.network, fit.dual, fit.n_iter, fit.stopped, lambda: None)
+
+
+def _fit_columns(
+    problem: Problem,
+    tol: float,
+    max_iter: int | None,
+    time_limit: float | None,
+    callback: Callable[[Progress], None] | None,
+    seed: int,
+    start: ReLUNetwork | None,
+) -> _Fit:
+    from threadpoolctl import threadpool_limits
+
+    from mtrelu.solvers.columns import fit_columns
+    from mtrelu.solvers.continuation import fit_interpolant
+    from mtrelu.solvers.duplicates import Distinct
+    from mtrelu.solvers.pricing import Pricing
+
+    distinct = Distinct.of(problem)
+    pricing = Pricing(distinct.problem.X, problem.skip, seed)
+    # On matrices of some hundred rows BLAS threads wait for each other longer than they work.
+    with threadpool_limits(1, user_api="blas"):
+        if problem.alpha == 0.0:
+            found = fit_interpolant(
+                distinct.problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
+                callback=callback, start=start,
+            )  # fmt: skip
+        else:
+            found = fit_columns(
+                distinct.problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
+                callback=callback, start=start, constant=distinct.constant,
+            )  # fmt: skip
+    dual = distinct.dual(found.dual)
+    merged = distinct.problem is not problem
+    # An oracle for other inputs is of no use to the verifier.
+    return _Fit(
+        found.network, lambda: dual, found.n_iter, found.stopped,
+        lambda: None if merged else pricing.exact,
+    )  # fmt: skip
 
 
 def _problem(

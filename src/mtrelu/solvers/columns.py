@@ -67,6 +67,7 @@ def fit_columns(
     time_limit: float | None = None,
     callback: Callable[[Progress], None] | None = None,
     start: ReLUNetwork | None = None,
+    constant: float = 0.0,
 ) -> ColumnsFit:
     """Fit a network for α > 0, any loss, any number of inputs.
 
@@ -86,6 +87,8 @@ def fit_columns(
         Called with a `Progress` after each round.
     start : ReLUNetwork, optional
         Its neurons are the first.
+    constant : float
+        What the objective has besides, for the tolerance and the progress.
 
     Returns
     -------
@@ -98,6 +101,7 @@ def fit_columns(
     """
     begin = time.monotonic()
     restricted = RestrictedProblem.of(problem, pricing.hull)
+    offset = constant / restricted.unit**2
     best = point = restricted.empty()
     if start is not None and start.n_neurons:
         unit = start.unit_norm()
@@ -115,7 +119,7 @@ def fit_columns(
         own_gap = restricted.gap(point, found.value)
         if point.objective <= best.objective:
             best = point
-        enough = _SAFETY * tol * best.objective
+        enough = _SAFETY * tol * (best.objective + offset)
         if found.exactness == "estimate" and own_gap <= enough:
             found = pricing.proof(point.P, level * (1.0 + 0.1 * tol)) or found
             own_gap = restricted.gap(point, found.value)
@@ -125,8 +129,15 @@ def fit_columns(
         gap = max(min(own_gap, best.objective - proved), 0.0)
         relative = gap / best.objective if best.objective > 0 else 0.0
         if callback is not None:
-            objective = best.objective * restricted.unit**2
-            callback(Progress(n_iter, objective, relative, len(point.neurons)))
+            objective = (best.objective + offset) * restricted.unit**2
+            callback(
+                Progress(
+                    n_iter,
+                    objective,
+                    gap / max(best.objective + offset, 1e-300),
+                    len(point.neurons),
+                )
+            )
 
         if own_gap > 0.3 * smallest:  # new neurons may be too far apart
             apart *= 0.1
