@@ -327,7 +327,8 @@ def _fit_columns(
                 distinct.problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
                 callback=callback, start=start, constant=distinct.constant,
             )  # fmt: skip
-    dual = distinct.dual(found.dual)
+    # Made feasible here, for the verifier would also shrink what equal inputs add to it.
+    dual = distinct.dual(found.dual / max(found.violation, 1.0))
     merged = distinct.problem is not problem
     # An oracle for other inputs is of no use to the verifier.
     return _Fit(

@@ -261,9 +261,7 @@ def _leading(
 
 
 @njit(cache=True, nogil=True)
-def _event(
-    Z: np.ndarray, others: np.ndarray, j: int, k: int
-) -> tuple[int, float, float, float]:
+def _event(Z: np.ndarray, others: np.ndarray, j: int, k: int) -> tuple[int, float, float, float]:
     """Event k of the turning line: the point, the unit normal, +1 if it becomes active, else −1."""
     n = others.size
     i = others[k % n]

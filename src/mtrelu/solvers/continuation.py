@@ -98,6 +98,7 @@ def fit_interpolant(
             proved, dual = value, P
         spent = max_iter is not None and n_iter >= max_iter
         if fit.stopped or spent or last or least - proved <= 0.3 * tol * least:
+            best = _exact_where_constant(problem, best)
             return ColumnsFit(best, dual, 1.0, n_iter, fit.stopped or spent)
 
 
@@ -215,6 +216,18 @@ def _moved_to_labels(problem: Problem, network: ReLUNetwork, hull: Hull) -> ReLU
     if back is not None:
         V, A, c = V @ back.T, back @ A, back @ c
     return ReLUNetwork(w, b, V, A, c)
+
+
+def _exact_where_constant(problem: Problem, network: ReLUNetwork) -> ReLUNetwork:
+    """Leave tasks with constant labels to the skip connection, which rounding had not."""
+    labels = problem.Y[0]
+    varies = (problem.Y != labels).any(axis=0)
+    return replace(
+        network,
+        v=network.v * varies,
+        A=network.A * varies[:, np.newaxis],
+        c=np.where(varies, network.c, labels),
+    ).pruned()
 
 
 def _misses(problem: Problem, network: ReLUNetwork) -> float:
