@@ -189,11 +189,13 @@ class Fixed:
     def extreme(self, direction: Any, excess: float) -> float:
         """Largest value of a linear function among networks that are worse by a small share.
 
-        NaN where the cone program did not keep to that share.
+        Of the optimum, or of 1 where the optimum is 0. The cone program may exceed that share by
+        its own inaccuracy; NaN where it did so fivefold.
         """
-        limit = self.least * (1 + excess)
+        room = excess * (self.least if self.least > 1e-6 else 1.0)
+        limit = self.least + room
         done = _solve(cp.Problem(cp.Maximize(direction), [self.link, self.cost <= limit]))
-        if not done or float(self.cost.value) > self.least * (1 + 1.1 * excess):
+        if not done or float(self.cost.value) > limit + 4 * room:
             return float("nan")
         return float(direction.value)
 
@@ -441,15 +443,17 @@ def second_opinion(problem: HardProblem, network: Any, seed: int = 0) -> Indepen
     return Independent(best, kept, excess)
 
 
-def interpolates(problem: HardProblem, network: Any) -> bool:
-    """Whether outputs are the labels but for rounding of the parameters to float64."""
+def interpolates(problem: HardProblem, network: Any, share: float = 1e-13) -> bool:
+    """Whether outputs are the labels up to a share of the size of what they are summed from."""
     X, Y = problem.X, problem.Y
+    w, b, v, A, c = (
+        np.abs(each).astype(float)
+        for each in (network.w, network.b, network.v, network.A, network.c)
+    )
     rows = problem.sample_weight > 0
     missed = np.abs(Y - predictions(network, X))[rows]
-    hidden = (np.abs(X) @ np.abs(network.w.T).astype(float)) + np.abs(network.b.astype(float))
-    size = hidden @ np.abs(network.v).astype(float) + np.abs(X) @ np.abs(network.A.T).astype(float)
-    size = size + np.abs(network.c.astype(float)) + np.abs(Y).max(axis=0)
-    return bool(np.all(missed <= 1e-14 * size[rows]))
+    size = (np.abs(X) @ w.T + b) @ v + np.abs(X) @ A.T + c + np.abs(Y)
+    return bool(missed.max() <= share * size[rows].max())
 
 
 def _residual_of_skip(problem: HardProblem, units: Units) -> np.ndarray:

@@ -78,7 +78,7 @@ def adam(
     w, b = start(WIDTH, n_inputs, size=n_inputs**-0.5), start(WIDTH, size=1.0)
     v = start(WIDTH, n_tasks, size=WIDTH**-0.5 / 4)
     A, c = start(n_tasks, n_inputs, size=0.0), start(n_tasks, size=0.0)
-    optimiser = torch.optim.Adam([w, b, v, A, c], lr=RATE)
+    optimiser = torch.optim.Adam([w, b, v, A, c], lr=RATE, fused=True)  # the fastest
     held = HELD * steps
 
     def rate(step: int) -> float:

@@ -65,7 +65,8 @@ def _binomial(n: int, k: int) -> int:
 def _residual(u: np.ndarray, Q: np.ndarray, m: int, out: np.ndarray) -> float:
     # What orthonormal rows Q[:m] leave of u; twice is enough.
     k = u.size
-    out[:] = u
+    for c in range(k):
+        out[c] = u[c]
     for _ in range(2):
         for row in range(m):
             dot = 0.0
@@ -90,8 +91,8 @@ def _null_vector(Q: np.ndarray, work: np.ndarray, out: np.ndarray) -> None:
             left -= Q[row, c] * Q[row, c]
         if left > largest:
             best, largest = c, left
-    work[:] = 0.0
-    work[best] = 1.0
+    for c in range(k):
+        work[c] = 1.0 if c == best else 0.0
     size = _residual(work, Q, m, out)
     for c in range(k):
         out[c] /= size
@@ -124,8 +125,10 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
     m = k - 1
     n_rays = _binomial(n, m)
     vectors, signs = np.empty((n_rays, k)), np.empty((n_rays, n), np.int8)
-    chosen, Q, size = np.zeros(m, np.int64), np.zeros((m, k)), np.ones(m)
-    work, ray, residual = np.empty(k), np.ones(k), np.empty(k)
+    chosen, Q, size = np.zeros(m, np.int64), np.empty((m, k)), np.empty(m)
+    work, ray, residual = np.empty(k), np.empty(k), np.empty(k)
+    if m == 0:
+        ray[0] = 1.0
     found, rho, level, moved = 0, 0.0, 0, 4 * _EPS
     while level >= 0:
         if m > 0:
@@ -139,7 +142,8 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
                 rho = max(rho, size[level])
                 chosen[level] += 1
                 continue
-            Q[level] = residual / size[level]
+            for c in range(k):
+                Q[level, c] = residual[c] / size[level]
             if level < m - 1:
                 level += 1
                 chosen[level] = chosen[level - 1] + 1
@@ -167,7 +171,8 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         if n_zero > m:
             rho = max(rho, nearest)
         if n_zero == m or _comes_first(U, chosen, Q, signs[found], work):
-            vectors[found] = ray
+            for c in range(k):
+                vectors[found, c] = ray[c]
             moved = max(moved, 4 * _EPS / smallest)
             found += 1
         if m == 0:
@@ -214,7 +219,9 @@ def has_bit(mask: np.ndarray, i: int) -> bool:
 @njit(cache=True)
 def complement(mask: np.ndarray, n: int) -> np.ndarray:
     """Return the signs of the opposite cell."""
-    out = ~mask
+    out = np.empty(mask.size, np.uint64)
+    for word in range(mask.size):
+        out[word] = ~mask[word]
     if n & 63:
         out[-1] &= (np.uint64(1) << np.uint64(n & 63)) - np.uint64(1)
     return out
@@ -236,7 +243,8 @@ def _insert(
         if cell == keys.shape[0]:
             count[2] = 1
             return
-        keys[cell] = key
+        for word in range(key.size):
+            keys[cell, word] = key[word]
         table[place] = cell
         count[0] += 1
     elif latest[cell] == 2 * ray + side:
@@ -250,22 +258,34 @@ def _insert(
 
 
 @njit(cache=True)
-def _orthogonal(v: np.ndarray) -> np.ndarray:
-    # Orthonormal columns (k, k - 1) orthogonal to a unit vector: a Householder reflection.
-    k = v.size
-    H = np.eye(k)
-    u = v.copy()
-    u[0] += 1.0 if v[0] >= 0 else -1.0
-    return np.ascontiguousarray((H - np.outer(u, u) * (2.0 / np.dot(u, u)))[:, 1:])
+def _zeros(signs: np.ndarray) -> np.ndarray:
+    n, out = 0, np.empty(signs.size, np.int64)
+    for i in range(signs.size):
+        if signs[i] == 0:
+            out[n] = i
+            n += 1
+    return out[:n]
 
 
 @njit(cache=True)
-def _project(U: np.ndarray, ray: np.ndarray) -> np.ndarray:
-    # Unit normals of the arrangement around a ray.
-    local: FloatArray = U @ _orthogonal(ray)
-    for row in range(local.shape[0]):
-        local[row] /= np.linalg.norm(local[row])
-    return local
+def _project(U: np.ndarray, rows: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    # Unit normals of the arrangement around a ray: in the coordinates that a Householder
+    # reflection gives, which turns the ray into the first axis.
+    k = ray.size
+    v, out, square = ray.copy(), np.empty((rows.size, k - 1)), 0.0
+    v[0] += 1.0 if v[0] >= 0 else -1.0
+    for c in range(k):
+        square += v[c] * v[c]
+    for row in range(rows.size):
+        dot, size = 0.0, 0.0
+        for c in range(k):
+            dot += v[c] * U[rows[row], c]
+        for c in range(1, k):
+            out[row, c - 1] = U[rows[row], c] - 2.0 * dot / square * v[c]
+            size += out[row, c - 1] ** 2
+        for c in range(k - 1):
+            out[row, c] /= math.sqrt(size)
+    return out
 
 
 @njit(cache=True)
@@ -296,13 +316,15 @@ def _add_cells(
         vectors, signs, _, largest = _rays(U)
         rho = max(rho, largest)
         for t in range(vectors.shape[0]):
-            zero = np.flatnonzero(signs[t] == 0)
-            local = _project(U[zero], vectors[t])
+            zero = _zeros(signs[t])
+            local, rest = _project(U, zero, vectors[t]), np.empty(zero.size, np.int64)
+            for i in range(zero.size):
+                rest[i] = place[zero[i]]
             for side in (1, -1):
                 below = mask.copy()
                 for i in range(m):
                     set_bit(below, place[i], signs[t, i] * side > 0)
-                waiting.append((local, place[zero], below))
+                waiting.append((local, rest, below))
     return rho
 
 
@@ -314,28 +336,33 @@ def _all_cells(
     words = (n + 63) // 64
     vectors, signs, moved, rho = _rays(U)
     n_rays = vectors.shape[0]
-    keys, latest = np.empty((capacity, words), np.uint64), np.full(capacity, -1, np.int32)
+    keys, latest = np.empty((capacity, words), np.uint64), np.empty(capacity, np.int64)
     pairs = np.empty((n_rays * per_ray, 2), np.int32)
     size = 16
     while size < 2 * capacity:
         size *= 2
-    table, count = np.full(size, -1, np.int64), np.zeros(3, np.int64)
+    table, count = np.empty(size, np.int64), np.zeros(3, np.int64)
+    for entry in range(size):
+        table[entry] = -1
+    for cell in range(capacity):
+        latest[cell] = -1
     mask, zeros = np.zeros(words, np.uint64), np.zeros((n_rays, words), np.uint64)
     independent = np.eye(q - 1)
     for t in range(n_rays):
-        zero = np.flatnonzero(signs[t] == 0)
+        zero = _zeros(signs[t])
         for i in range(n):
             set_bit(mask, i, signs[t, i] > 0)
         for k in range(zero.size):
             set_bit(zeros[t], zero[k], True)
-        local = independent if zero.size == q - 1 else _project(U[zero], vectors[t])
+        local = independent if zero.size == q - 1 else _project(U, zero, vectors[t])
         below = _add_cells(local, zero, mask, n, t, keys, latest, table, pairs, count)
         rho = max(rho, below)
     starts = np.zeros(count[0] + 1, np.int64)
     for pair in range(count[1]):
         starts[pairs[pair, 0] + 1] += 1
-    starts = np.cumsum(starts)
-    incident, filled = np.empty(count[1], np.int32), starts[:-1].copy()
+    for cell in range(count[0]):
+        starts[cell + 1] += starts[cell]
+    incident, filled = np.empty(count[1], np.int32), starts.copy()
     for pair in range(count[1]):
         cell = pairs[pair, 0]
         incident[filled[cell]] = pairs[pair, 1]

@@ -168,13 +168,11 @@ def _active_sum(
 @njit(cache=True)
 def _gram(G: np.ndarray, form: np.ndarray) -> None:
     n_tasks, q = G.shape
-    form[:] = 0.0
-    for t in range(n_tasks):
-        for a in range(q):
-            for c in range(a + 1):
-                form[a, c] += G[t, a] * G[t, c]
     for a in range(q):
-        for c in range(a):
+        for c in range(a + 1):
+            form[a, c] = 0.0
+            for t in range(n_tasks):
+                form[a, c] += G[t, a] * G[t, c]
             form[c, a] = form[a, c]
 
 
@@ -191,7 +189,8 @@ def _below(
             return False
         weights[i] = 1.0
     for sweep in range(_SWEEPS):
-        d[:] = 0.0
+        for a in range(q):
+            d[a] = 0.0
         for i in range(m):
             sign = -weights[i] if rays[i] & 1 else weights[i]
             for a in range(q):
@@ -210,8 +209,10 @@ def _below(
         if factor * length < limit:
             return True
         if sweep == 0:  # start from nothing
-            d[:] = 0.0
-            weights[:m] = 0.0
+            for a in range(q):
+                d[a] = 0.0
+            for i in range(m):
+                weights[i] = 0.0
         elif gain >= limit * length:  # by duality there is no d shorter than the limit
             return False
         for i in range(m):
@@ -224,6 +225,14 @@ def _below(
             for a in range(q):
                 d[a] += (-step if rays[i] & 1 else step) * vectors[rays[i] >> 1, a]
     return False
+
+
+@njit(cache=True)
+def _most_rays(starts: np.ndarray) -> int:
+    most = 0
+    for cell in range(starts.size - 1):
+        most = max(most, starts[cell + 1] - starts[cell])
+    return most
 
 
 @njit(cache=True)
@@ -247,15 +256,15 @@ def surviving_cells(
         Whether opposite cells differ.
     """
     found, out = 0, np.empty((starts.size - 1) * (2 if both else 1), np.int64)
-    d, largest = np.empty(vectors.shape[1]), np.max(starts[1:] - starts[:-1])
+    d, largest = np.empty(vectors.shape[1]), _most_rays(starts)
     weights, flipped = np.empty(largest), np.empty(largest, np.int32)
     for cell in range(starts.size - 1):
         rays = incident[starts[cell] : starts[cell + 1]]
         for side in range(2 if both else 1):
             if side == 1:
-                other = flipped[: rays.size]
-                other[:] = rays ^ 1
-                rays = other
+                for m in range(rays.size):
+                    flipped[m] = rays[m] ^ 1
+                rays = flipped[: rays.size]
             if not _below(rays, vectors, values, moved, limit, d, weights):
                 out[found] = 2 * cell + side
                 found += 1
@@ -269,28 +278,55 @@ def _is_maximiser(
     # Whether the dual function falls in all directions in which all pinned points but one stay on
     # one side each or the other: with the gradient Σ α_i (z_i, 1) beyond the radial part, and
     # kinks c_i, it must hold that 0 ≤ α_i ≤ −c_i. One point at least may serve as the pivot.
-    q, m = Z.shape[1], pinned.size
-    b = -np.dot(w, Z[pinned[0]])
-    s = np.zeros(P.shape[1])
-    gradient = np.zeros(q + 1)
-    size = 0.0
+    q, m, n_tasks = Z.shape[1], pinned.size, P.shape[1]
+    s, gradient, size, square = np.zeros(n_tasks), np.zeros(q + 1), 0.0, 0.0
     for i in range(Z.shape[0]):
-        if active[i]:
-            s += P[i] * (np.dot(w, Z[i]) + b)
+        height = 0.0
+        for a in range(q):
+            height += w[a] * (Z[i, a] - Z[pinned[0], a])
+        for t in range(n_tasks):
+            s[t] += P[i, t] * height if active[i] else 0.0
+    for t in range(n_tasks):
+        square += s[t] * s[t]
     for i in range(Z.shape[0]):
-        if active[i]:
-            slope = np.dot(s, P[i])
-            gradient[:q] += slope * Z[i]
-            gradient[q] += slope
-            size += abs(slope)
-    gradient[:q] -= np.dot(s, s) * w
-    A = np.ones((m, q + 1))
+        slope = 0.0
+        for t in range(n_tasks):
+            slope += s[t] * P[i, t] if active[i] else 0.0
+        for a in range(q):
+            gradient[a] += slope * Z[i, a]
+        gradient[q] += slope
+        size += abs(slope)
+    # The α_i by least squares: modified Gram-Schmidt, with the gradient as the last column.
+    Q, R, weights = np.empty((m, q + 1)), np.zeros((m, m)), np.empty(m)
+    for a in range(q):
+        gradient[a] -= square * w[a]
     for row in range(m):
-        A[row, :q] = Z[pinned[row]]
-    weights = np.linalg.lstsq(A.T, gradient)[0]
+        for a in range(q + 1):
+            Q[row, a] = Z[pinned[row], a] if a < q else 1.0
+        for other in range(row + 1):
+            for a in range(q + 1):
+                R[other, row] += Q[other, a] * Q[row, a]
+            if other == row:
+                R[row, row] = math.sqrt(R[row, row])
+            for a in range(q + 1):
+                if other < row:
+                    Q[row, a] -= R[other, row] * Q[other, a]
+                else:
+                    Q[row, a] /= R[row, row]
+        weights[row] = 0.0
+        for a in range(q + 1):
+            weights[row] += Q[row, a] * gradient[a]
+        for a in range(q + 1):
+            gradient[a] -= weights[row] * Q[row, a]
+    for row in range(m - 1, -1, -1):
+        for other in range(row + 1, m):
+            weights[row] -= R[row, other] * weights[other]
+        weights[row] /= R[row, row]
     violated = 0
     for row in range(m):
-        kink = np.dot(s, P[pinned[row]])
+        kink = 0.0
+        for t in range(n_tasks):
+            kink += s[t] * P[pinned[row], t]
         room = 1e-9 * (size + abs(kink))
         if weights[row] < -room or weights[row] > -kink + room:
             violated += 1
@@ -321,7 +357,8 @@ def _worth_returning(
     sides: np.ndarray, starts: np.ndarray,
 ) -> bool:  # fmt: skip
     # Local maximisers, and all where several ways lead to one flat: there the test fails to apply.
-    pinned, active = np.full(level + 1, pivot), np.zeros(Z.shape[0], np.bool_)
+    pinned, active = np.empty(level + 1, np.int64), np.zeros(Z.shape[0], np.bool_)
+    pinned[0] = pivot
     for row in range(level):
         pinned[row + 1] = points[starts[chosen[row]]]
     for c in range(starts.size - 1):
@@ -394,7 +431,7 @@ def refine(
         How many were found; those beyond the capacity are missing.
     """
     n, q = normals.shape
-    most = np.max(rays_from[1:] - rays_from[:-1])
+    most = _most_rays(rays_from)
     # One level for each hyperplane of a face.
     bases, forms = np.zeros((q + 1, q, q)), np.zeros((q + 1, q, q))
     incident, n_incident = np.empty((q + 1, most), np.int32), np.zeros(q + 1, np.int64)
@@ -410,7 +447,9 @@ def refine(
         for c in range(n):
             positive[c] = has_bit(cells[cell], c) != (side == 1)
         _gram(_active_sum(Z, P, pivot, points, sides, starts, positive), forms[0])
-        bases[0] = np.eye(q)
+        for a in range(q):
+            for m in range(q):
+                bases[0, a, m] = 1.0 if a == m else 0.0
         n_incident[0], errors[0] = rays_from[cell + 1] - rays_from[cell], error
         for m in range(n_incident[0]):
             incident[0, m] = rays_of[rays_from[cell] + m] ^ side
@@ -433,7 +472,8 @@ def refine(
                         w[a] += bases[level, a, c] * x[c]
                 lies = _lies_in(w, normals, positive)
                 if lies != 0:
-                    w *= lies
+                    for a in range(q):
+                        w[a] *= lies
                     state[1] = max(state[1], tops[level] + errors[level])
                     if raising:
                         state[0] = max(state[0], tops[level])
@@ -441,8 +481,10 @@ def refine(
                         w, chosen, level, here, positive, zeros, Z, P, pivot, points, sides, starts
                     ):
                         if count < out.shape[0]:
-                            out[count, :q] = w
-                            out[count, q] = -np.dot(w, Z[pivot])
+                            out[count, q] = 0.0
+                            for a in range(q):
+                                out[count, a] = w[a]
+                                out[count, q] -= w[a] * Z[pivot, a]
                         count += 1
                 following[level] = chosen[level - 1] + 1 if level > 0 else 0
             c = following[level]

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mtrelu.oracles import OracleResult
-from mtrelu.oracles._climb import climb
+from mtrelu.oracles._climb import climb, leave
 from mtrelu.oracles.base import Oracle
 from mtrelu.validation import FloatArray, InvalidInputError
 
 _EPS = float(np.finfo(np.float64).eps)
 _THREADS = 2
+_MOST_LEAVES = 100
 
 
 class AscentOracle(Oracle):
@@ -119,7 +120,7 @@ class AscentOracle(Oracle):
 
         def work(first: int) -> None:
             for k in range(first, b.size, _THREADS):
-                best_w[k], best_b[k], best_g[k] = climb(Z, sums, w[k], b[k])
+                best_w[k], best_b[k], best_g[k] = _climb_to_top(Z, sums, w[k], b[k])
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(work, range(_THREADS)))
@@ -129,6 +130,23 @@ class AscentOracle(Oracle):
         value = float(best_g.max(initial=0.0))
         kept = kept[best_g[kept] > max(target, 0.0)]
         return OracleResult(value, "estimate", best_w[kept], best_b[kept], best_g[kept])
+
+
+def _climb_to_top(
+    Z: FloatArray, P: FloatArray, w: FloatArray, b: float
+) -> tuple[FloatArray, float, float]:
+    best = w, b, -1.0
+    for _ in range(_MOST_LEAVES):
+        w, b, g, stuck_at = climb(Z, P, w, b)
+        if g <= best[2]:
+            break
+        best = w, b, g
+        if stuck_at < 0:
+            break
+        found, w, b = leave(Z, P, w, stuck_at)
+        if not found:
+            break
+    return best
 
 
 def _distinct(points: FloatArray, either_side: bool) -> np.ndarray:

@@ -68,11 +68,14 @@ class RestrictedProblem(ABC):
         Objectives are in units of its square.
     nothing_left : bool
         Whether the skip connection alone fits the labels up to rounding.
+    slides : bool
+        Whether `slid` moves neurons.
     """
 
     level: float
     unit: float
     nothing_left: bool
+    slides: bool
 
     def __init__(self, problem: Problem, hull: Hull) -> None:
         self.problem, self.hull = problem, hull
@@ -104,7 +107,7 @@ class RestrictedProblem(ABC):
 
     @abstractmethod
     def slid(self, point: Point, gap: float) -> Point:
-        """The point after its neurons have moved to where they serve best."""
+        """The point after its neurons have moved to where they serve best, if they can."""
 
     def pruned(self, point: Point, share: float) -> Point:
         """Leave out the weakest neurons, which together have a share of the path norm.
@@ -147,6 +150,8 @@ class RestrictedProblem(ABC):
 
 class _Squared(RestrictedProblem):
     """Tasks compressed, samples weighted, everything off the skip connection and of size one."""
+
+    slides = True
 
     def __init__(self, problem: Problem, hull: Hull) -> None:
         super().__init__(problem, hull)
@@ -231,6 +236,7 @@ class _AnyLoss(RestrictedProblem):
 
     unit = 1.0
     nothing_left = False
+    slides = False
 
     def __init__(self, problem: Problem, hull: Hull) -> None:
         super().__init__(problem, hull)

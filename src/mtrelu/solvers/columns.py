@@ -153,12 +153,14 @@ def fit_columns(
             break
 
         care = 0.1 ** min(stalled, 6)  # rounds that do not help were too rough
-        active = restricted.pruned(point, idle_share(point, care * gap)).neurons.merged()
+        active = restricted.pruned(point, idle_share(point, care * gap)).neurons
+        if restricted.slides and stalled == 0:
+            active = active.merged()
         new = Neurons.at(pricing.hull, found.w[:_CANDIDATES], found.b[:_CANDIDATES])
         neurons = _joined(restricted, active, new, apart)
         point = restricted.fit(neurons, _EXACTNESS * care * gap)
         if relative <= _SLIDE_BELOW:
-            point = restricted.slid(point, gap)
+            point = restricted.slid(point, care * gap)
     tidy = restricted.pruned(best, idle_share(best, gap))
     if tidy.objective <= best.objective + 0.1 * enough:
         best = tidy
