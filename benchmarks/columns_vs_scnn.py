@@ -3,7 +3,8 @@
 Where they can: one task, squared loss, a constant skip connection. `pyscnn` penalises the bias with
 the weights and has no skip connection; with a constant column of size ``COLUMN`` next to inputs of
 size 1 its bias, and with it a constant, cost next to nothing, and the objective of its network is
-taken as mtrelu defines it. It works with the activation patterns that it is given: here all of
+taken as mtrelu defines it. Its own first-order method (AL) suffers from that column; the cone
+program (SCS) does not. It works with the activation patterns that it is given: here all of
 them, whose enumeration is not part of its time. It has no certificate; with a sample of the
 patterns, its default, nothing is known about the distance to the optimum.
 """

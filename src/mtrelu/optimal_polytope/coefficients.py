@@ -11,7 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp, nnls
 
 from mtrelu.validation import FloatArray
 
-# Columns of Φ have norm one; combinations of them that are shorter than this count as zero.
+# Columns of Φ have norm one; what range and samples take for a combination of them that is zero.
 DEPENDENT = 1e-7
 _EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 # Steps along an orthonormal basis, between coefficients that are at most 1 together.
@@ -36,10 +36,13 @@ class Coefficients:
     null: FloatArray
 
     @classmethod
-    def of(cls, columns: FloatArray, target: FloatArray) -> tuple[Coefficients, float]:
+    def of(
+        cls, columns: FloatArray, target: FloatArray, dependent: float = DEPENDENT
+    ) -> tuple[Coefficients, float]:
         """Fit ``target`` by non-negative coefficients of the ``columns`` (D, K) of any length.
 
-        Returns the polytope and the norm of what is left of the target.
+        Returns the polytope and the norm of what is left of the target. Combinations of columns
+        of norm one that are no longer than ``dependent`` count as zero.
         """
         n_columns = columns.shape[1]
         if n_columns == 0:
@@ -54,7 +57,7 @@ class Coefficients:
         rest = target - unit @ solution
         _, singular, rows = np.linalg.svd(R)
         singular = np.append(singular, np.zeros(n_columns - singular.size))
-        null = rows[singular <= DEPENDENT].T / sizes[:, np.newaxis]
+        null = rows[singular <= dependent].T / sizes[:, np.newaxis]
         if null.shape[1]:
             null = np.linalg.qr(null)[0]
         return cls(solution / sizes, np.ascontiguousarray(null)), float(np.linalg.norm(rest))

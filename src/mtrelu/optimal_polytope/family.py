@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtrelu.network import ReLUNetwork
-from mtrelu.optimal_polytope.coefficients import Coefficients
+from mtrelu.optimal_polytope.coefficients import DEPENDENT, Coefficients
 from mtrelu.optimal_polytope.support import ON, Field, Peak, peak
 from mtrelu.oracles.base import Hull
 from mtrelu.validation import FloatArray
@@ -19,6 +19,8 @@ _SAME = 1e-7
 _LEVEL = 1e-6
 _FAR = 4.0  # beyond all data, in coordinates of size one
 _ROWS = 1 << 12
+# How far from the start towards what was drawn, until it is accepted.
+_BACK = np.logspace(0.0, -6.0, 7, base=4.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,10 @@ class Support:
             far.append(is_far)
             return len(b) - 1
 
+        def join(lower: int, upper: int) -> None:
+            if lower != upper:  # as the ends of a plateau between two close data points can be
+                joins.add((lower, upper))
+
         for found in peaks:
             place(found)
         k = 0
@@ -92,18 +98,17 @@ class Support:
                 if inactive.size:
                     end = peak(field, w[k], b[k] + float(inactive.min()))
                     if _is_level(field, w[k], b[k], end):
-                        joins.add((k, place(end)))
+                        join(k, place(end))
                 elif not mirrored:  # the skip connection makes up for any shift
                     joins.add((k, place(_beyond(w[k], b[k] + _FAR, u[k], field), True)))
                 end = peak(field, w[k], b[k] - float(active.min()))
                 if _is_level(field, w[k], b[k], end):
-                    joins.add((place(end), k))
+                    join(place(end), k)
             k += 1
-        shape = (-1, field.Z.shape[1])
         return cls(
-            np.array(w).reshape(shape),
+            np.array(w).reshape(len(b), field.Z.shape[1]),
             np.array(b),
-            np.array(u).reshape(-1, field.P.shape[1]),
+            np.array(u).reshape(len(b), field.P.shape[1]),
             sorted(joins),
             np.array(far, dtype=bool),
         )
@@ -158,16 +163,24 @@ class Family:
 
     @classmethod
     def of(
-        cls, hull: Hull, field: Field, support: Support, values: FloatArray
+        cls,
+        hull: Hull,
+        field: Field,
+        support: Support,
+        values: FloatArray,
+        dependent: float = DEPENDENT,
     ) -> tuple[Family, float]:
-        """Fit the values (n, T) at the data, and return the share of them that is left over."""
+        """Fit the values (n, T) at the data, and return the share of them that is left over.
+
+        Combinations of neurons, of norm one, that are at most ``dependent`` at the data vanish.
+        """
         root = np.sqrt(field.weight)[:, np.newaxis]
         features = np.maximum(field.height(support.w, support.b), 0.0)
         basis = np.linalg.pinv(root * field.basis)
         skip, slopes = basis @ (root * values), basis @ (root * features)
         rest = root * (values - field.basis @ skip)
         columns = columns_of(field, support.w, support.b, support.u)
-        coefficients, left = Coefficients.of(columns, rest.ravel())
+        coefficients, left = Coefficients.of(columns, rest.ravel(), dependent)
         size = float(np.linalg.norm(rest))
         return cls(hull, support, coefficients, skip, slopes), left / size if size > 0 else 0.0
 
@@ -265,16 +278,28 @@ class Family:
             np.concatenate(drop)[order],
         )
 
-    def random(self, rng: np.random.Generator, n: int) -> list[ReLUNetwork]:
-        """Return random mixtures of vertices, with parts of each plateau joined."""
+    def random(
+        self, rng: np.random.Generator, n: int, accept: Callable[[ReLUNetwork], bool]
+    ) -> list[ReLUNetwork]:
+        """Return random mixtures of vertices, with parts of each plateau joined.
+
+        What is not accepted, because rounding along badly conditioned combinations of neurons has
+        spoilt it, is drawn back towards the start.
+        """
+        start = self.coefficients.start
         n_vertices = self.coefficients.freedom + 1
         drawn = []
         for _ in range(n):
-            costs = rng.standard_normal((n_vertices, self.support.b.size))
+            costs = rng.standard_normal((n_vertices, start.size))
             own = rng.dirichlet(np.full(n_vertices, 0.5)) @ [
                 self.coefficients.vertex(cost) for cost in costs
             ]
-            drawn.append(self._joined(own, lambda: rng.beta(0.5, 0.5, 2)))
+            shares = rng.beta(0.5, 0.5, (len(self.support.joins), 2))
+            for back in (*_BACK, 0.0):
+                network = self._joined(start + back * (own - start), back * shares)
+                if accept(network):
+                    break
+            drawn.append(network)
         return drawn
 
     def corners(self, rng: np.random.Generator, n: int) -> list[ReLUNetwork]:
@@ -285,17 +310,17 @@ class Family:
             own += [self.coefficients.vertex(cost) for cost in costs]
         networks = [self.network(c) for c in own]
         if self.support.joins:
-            networks += [self._joined(c, lambda: np.ones(2)) for c in own]
+            networks += [self._joined(c, np.ones((len(self.support.joins), 2))) for c in own]
         return networks
 
-    def _joined(self, own: FloatArray, share: Callable[[], FloatArray]) -> ReLUNetwork:
-        """Return the network where a share of both ends of each plateau is one neuron."""
+    def _joined(self, own: FloatArray, shares: FloatArray) -> ReLUNetwork:
+        """Return the network where shares (L, 2) of both ends of each plateau are one neuron."""
         own = own.copy()
         joined = np.zeros((len(self.support.joins), 2))
         for j, pair in enumerate(self.support.joins):
             part = own[list(pair)]
             if (part > 0.0).all():
-                joined[j] = share() * part
+                joined[j] = shares[j] * part
                 own[list(pair)] -= joined[j]
         return self.network(own, joined)
 

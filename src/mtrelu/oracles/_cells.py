@@ -62,9 +62,9 @@ def _binomial(n: int, k: int) -> int:
 
 
 @njit(cache=True)
-def _residual(u: np.ndarray, Q: np.ndarray, m: int, out: np.ndarray) -> float:
-    # What orthonormal rows Q[:m] leave of u; twice is enough.
-    k = u.size
+def _residual(u: np.ndarray, Q: np.ndarray, out: np.ndarray) -> float:
+    # What orthonormal rows of Q leave of u; twice is enough.
+    m, k = Q.shape
     for c in range(k):
         out[c] = u[c]
     for _ in range(2):
@@ -93,7 +93,7 @@ def _null_vector(Q: np.ndarray, work: np.ndarray, out: np.ndarray) -> None:
             best, largest = c, left
     for c in range(k):
         work[c] = 1.0 if c == best else 0.0
-    size = _residual(work, Q, m, out)
+    size = _residual(work, Q, out)
     for c in range(k):
         out[c] /= size
 
@@ -112,7 +112,7 @@ def _comes_first(
             before += 1
         if before == m or chosen[before] == i:
             continue
-        if _residual(U[i], Q, before, work) > TIE:
+        if _residual(U[i], Q[:before], work) > TIE:
             return False
     return True
 
@@ -137,7 +137,7 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
                 if level >= 0:
                     chosen[level] += 1
                 continue
-            size[level] = _residual(U[chosen[level]], Q, level, residual)
+            size[level] = _residual(U[chosen[level]], Q[:level], residual)
             if size[level] <= TIE:
                 rho = max(rho, size[level])
                 chosen[level] += 1

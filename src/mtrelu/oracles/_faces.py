@@ -352,20 +352,19 @@ def _lies_in(w: np.ndarray, normals: np.ndarray, positive: np.ndarray) -> int:
 
 @njit(cache=True)
 def _worth_returning(
-    w: np.ndarray, chosen: np.ndarray, level: int, incident: np.ndarray, positive: np.ndarray,
-    zeros: np.ndarray, Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray,
+    w: np.ndarray, chosen: np.ndarray, incident: np.ndarray, positive: np.ndarray, zeros: np.ndarray, Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray,
     sides: np.ndarray, starts: np.ndarray,
 ) -> bool:  # fmt: skip
     # Local maximisers, and all where several ways lead to one flat: there the test fails to apply.
-    pinned, active = np.empty(level + 1, np.int64), np.zeros(Z.shape[0], np.bool_)
+    pinned, active = np.empty(chosen.size + 1, np.int64), np.zeros(Z.shape[0], np.bool_)
     pinned[0] = pivot
-    for row in range(level):
+    for row in range(chosen.size):
         pinned[row + 1] = points[starts[chosen[row]]]
     for c in range(starts.size - 1):
         flat, on_it = True, False
         for ray in incident:
             flat = flat and has_bit(zeros[ray >> 1], c)
-        for row in range(level):
+        for row in range(chosen.size):
             on_it = on_it or chosen[row] == c
         if flat != on_it or (on_it and starts[c + 1] - starts[c] > 1):
             return True
@@ -375,20 +374,20 @@ def _worth_returning(
 
 
 @njit(cache=True)
-def _is_first(c: int, chosen: np.ndarray, level: int, positive: np.ndarray) -> bool:
+def _is_first(c: int, chosen: np.ndarray, positive: np.ndarray) -> bool:
     # In general position 2^level cells share a face. It is treated from the one where all chosen
     # normals have the sign of the first that is not chosen.
     other = 0
     while other < positive.size:
         taken = other == c
-        for row in range(level):
+        for row in range(chosen.size):
             taken = taken or chosen[row] == other
         if not taken:
             break
         other += 1
     if other < positive.size and positive[other] != positive[c]:
         return False
-    return level == 0 or positive[chosen[0]] == positive[c]
+    return chosen.size == 0 or positive[chosen[0]] == positive[c]
 
 
 @njit(cache=True)
@@ -478,7 +477,7 @@ def refine(
                     if raising:
                         state[0] = max(state[0], tops[level])
                     if _worth_returning(
-                        w, chosen, level, here, positive, zeros, Z, P, pivot, points, sides, starts
+                        w, chosen[:level], here, positive, zeros, Z, P, pivot, points, sides, starts
                     ):
                         if count < out.shape[0]:
                             out[count, q] = 0.0
@@ -492,7 +491,7 @@ def refine(
                 level -= 1
                 continue
             following[level] += 1
-            if earlier[c] or (simple and not _is_first(c, chosen, level, positive)):
+            if earlier[c] or (simple and not _is_first(c, chosen[:level], positive)):
                 continue
             found = 0
             for m in range(n_incident[level]):

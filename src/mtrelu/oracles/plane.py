@@ -147,20 +147,22 @@ class PlaneOracle(Oracle):
         self, z: FloatArray, P: FloatArray, target: float, blur: float
     ) -> OracleResult:
         order = np.argsort(z, kind="stable")
-        sides = []
+        highest, g, w, b = 0.0, [], [], []
         # With an affine skip, w = −1 would repeat the answer of w = 1.
         for side in (1.0,) if self.skip == "affine" else (1.0, -1.0):
             # The cumulative sums are of the points to the left: w = side, seen from the right.
             last_first = order[::-1] if side > 0 else order
-            x = -side * z[last_first]
-            sides.append((side, peaks_on_line(x, dual_function(x, P[last_first]), P.shape[1])))
-        g = np.concatenate([found.g for _, found in sides])
-        w = np.concatenate([np.full((found.g.size, 1), side) for side, found in sides])
-        b = np.concatenate([-found.b for _, found in sides])
-        keep = np.argsort(-g, kind="stable")
-        keep = keep[g[keep] > max(target, 0.0)]
-        value = max(found.value for _, found in sides) + blur
-        return OracleResult(value, "exact", w[keep], b[keep], g[keep])
+            x, rows = -side * z[last_first], P[last_first]
+            values = dual_function(x, rows)
+            highest = max(highest, peaks_on_line(x, values, P.shape[1]).value)
+            above = np.flatnonzero(values > max(target, 0.0))
+            above = above[_falls_on_both_sides(x, rows)[above]]
+            g.append(values[above])
+            w.append(np.full((above.size, 1), side))
+            b.append(x[above])
+        descending = np.argsort(-np.concatenate(g), kind="stable")
+        g, w, b = (np.concatenate(parts)[descending] for parts in (g, w, b))
+        return OracleResult(highest + blur, "exact", w, b, g)
 
     def _angular_order(self, first: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the pivots of a block, and for each the others in the order the line meets them.
@@ -206,6 +208,21 @@ class PlaneOracle(Oracle):
             pairs = KDTree(points).query_pairs(self._same, output_type="ndarray")
             keep[pairs.max(axis=1)] = False
         return np.flatnonzero(keep)
+
+
+def _falls_on_both_sides(x: FloatArray, P: FloatArray) -> np.ndarray:
+    """Tell at which points, ascending, the dual function of one input falls or is flat both ways.
+
+    Its slope is u·Σ p_i with u = Φ/‖Φ‖: to the left over the points before, to the right with the
+    point itself. Between points it is convex, so it can dip between two that are both maximisers.
+    """
+    up_to = np.cumsum(P, axis=0)
+    before = up_to - P
+    phi = np.cumsum(np.diff(x, prepend=x[0])[:, np.newaxis] * before, axis=0)
+    room = _SAME * float(np.abs(P).sum()) * np.linalg.norm(phi, axis=1)
+    rises = np.einsum("it,it->i", phi, before) >= -room
+    falls = np.einsum("it,it->i", phi, up_to) <= room
+    return np.asarray(rises & falls)
 
 
 def _peaks_in_bias(

@@ -25,6 +25,7 @@ from mtrelu.validation import FloatArray
 
 _MAX_ROUNDS = 200
 _SLIDE_BELOW = 3e-3  # relative gap from which sliding pays
+_SLOW = 2  # rounds without a smaller gap after which neurons slide in any case
 _STALLED = 12  # rounds without a smaller gap
 _SAFETY = 0.8  # of the tolerance: the verifier leaves room for rounding
 _CANDIDATES = 600  # as many neurons of an oracle are looked at in a round
@@ -115,7 +116,7 @@ def fit_columns(
         n_iter += 1
         level = restricted.level
         w, b = pricing.hull.lift(point.neurons.w, point.neurons.b)
-        found = pricing.peaks(point.P, level, w, b)
+        found = pricing.peaks(point.P, level, w, b, thorough=stalled >= _SLOW)
         own_gap = restricted.gap(point, found.value)
         if point.objective <= best.objective:
             best = point
@@ -159,7 +160,7 @@ def fit_columns(
         new = Neurons.at(pricing.hull, found.w[:_CANDIDATES], found.b[:_CANDIDATES])
         neurons = _joined(restricted, active, new, apart)
         point = restricted.fit(neurons, _EXACTNESS * care * gap)
-        if relative <= _SLIDE_BELOW:
+        if relative <= _SLIDE_BELOW or stalled >= _SLOW:
             point = restricted.slid(point, care * gap)
     tidy = restricted.pruned(best, idle_share(best, gap))
     if tidy.objective <= best.objective + 0.1 * enough:

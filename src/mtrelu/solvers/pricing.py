@@ -37,13 +37,17 @@ class Pricing:
         """The exact oracle, if one is affordable; made when it is first asked for."""
         return exact_oracle(self._X, self._skip)
 
-    def peaks(self, P: FloatArray, target: float, w: FloatArray, b: FloatArray) -> OracleResult:
-        """Neurons above ``target``: all that are local maximisers in a plane, else a selection.
+    def peaks(
+        self, P: FloatArray, target: float, w: FloatArray, b: FloatArray, *, thorough: bool = False
+    ) -> OracleResult:
+        """Neurons above ``target``: in a plane all local maximisers, else a selection.
 
-        The neurons ``(w, b)`` in use are starting points of the search.
+        The neurons ``(w, b)`` in use are starting points of the search. In a plane ``thorough``
+        adds those that are local maximisers only as long as they keep to their data point.
         """
         if self.hull.Z.shape[1] <= 2 and isinstance(self.exact, PlaneOracle):
-            return self.exact.peaks(P, target=target)
+            search = self.exact.search if thorough else self.exact.peaks
+            return search(P, target=target)
         found = self._ascent.search(P, target=target)
         climbed = self._ascent.climb(P, w, b)
         above = climbed.g > target
