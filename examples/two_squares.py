@@ -49,7 +49,9 @@ def draw(row: np.ndarray, Y: np.ndarray) -> str:
     tasks = "1 task" if n_tasks == 1 else f"{n_tasks} tasks"
     row[0].set_ylabel(f"{tasks}: {optima.verdict}", fontsize=11)
     certificate = solution.certificate
-    gap = f"{min(certificate.relative_gap, 1.0):.0e}" if certificate.relative_gap > 1e-9 else "≤ 1e-9"
+    gap = (
+        f"{min(certificate.relative_gap, 1.0):.0e}" if certificate.relative_gap > 1e-9 else "≤ 1e-9"
+    )
     return (
         f"| {n_tasks} | {optima.verdict} | {width.max():.3f} | {optima.sparsest().n_neurons} "
         f"| {certificate.primal:.9f} | {gap} |"

@@ -1,15 +1,32 @@
-"""The README's example prints what the README says."""
+"""The README's examples print what the README says."""
 
 import contextlib
 import io
 import re
+import runpy
 from pathlib import Path
 
+import pytest
 
-def test_the_example_of_the_readme():
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    code, printed = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", text, re.DOTALL).groups()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_examples_of_the_readme():
+    names: dict[str, object] = {}
+    examples = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    for code, printed in examples:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(code, names)
+        assert output.getvalue() == printed
+
+
+def test_the_table_of_the_readme_is_what_the_example_computes(monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure")
+    monkeypatch.setattr(figure.Figure, "savefig", lambda *_, **__: None)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exec(code, {})
-    assert output.getvalue() == printed
+        runpy.run_path(str(ROOT / "examples" / "two_squares.py"))
+    assert output.getvalue() in README

@@ -160,7 +160,7 @@ def solve(
     How well an optimum can be proved depends on the dimension q of the affine hull of the inputs.
     For q ≤ 2 each round costs O(N² (log N + T)) and the certificate is exact up to some thousand
     samples. For q > 2 a heuristic search generates the neurons, and the certificate is exact while
-    :func:`mtrelu.oracles.choice.exact_oracle` is affordable (N ≤ 215 for q = 3, 33 for q = 5); for
+    :func:`mtrelu.oracles.choice.exact_oracle` is affordable (N ≤ 171 for q = 3, 29 for q = 5); for
     larger problems the proof comes from branch and bound, whose bound may be far from tight. Then
     the status is ``UNCERTIFIED`` when the heuristic finds nothing left to gain.
 

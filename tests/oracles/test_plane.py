@@ -291,17 +291,35 @@ def test_inputs_on_a_line(direction, skip):
     unit = np.array(direction) / np.linalg.norm(direction)
     knots = np.unique(X @ unit)
     sides = (1,) if skip == "affine" else (1, -1)
-    n_peaks, best = 0, 0.0
+    expected, best = [], 0.0
     for side in sides:
-        g = value_of(X, P, np.tile(side * unit, (knots.size, 1)), -side * knots)
-        keep = np.append(True, np.diff(knots) > 1e-9)
-        padded = np.concatenate([[0.0], g[keep], [0.0]])
-        n_peaks += np.count_nonzero((padded[1:-1] > padded[:-2]) & (padded[1:-1] > padded[2:]))
+        # Falling both ways; between two neighbours that do, the dual function dips.
+        around = [
+            value_of(X, P, np.tile(side * unit, (knots.size, 1)), step - side * knots)
+            for step in (-1e-7, 0.0, 1e-7)
+        ]
+        g = around[1]
+        tops = (g > 1e-9) & (g >= around[0] - 1e-12) & (g >= around[2] - 1e-12)
+        expected.extend(g[tops & np.append(True, np.diff(knots) > 1e-9)])
         best = max(best, g.max())
-    assert result.g.size == n_peaks
+    np.testing.assert_allclose(np.sort(result.g), np.sort(expected), rtol=1e-12)
     assert best <= result.value <= best * (1 + 1e-12)
     np.testing.assert_allclose(value_of(X, P, result.w, result.b), result.g, rtol=1e-12)
     np.testing.assert_array_equal(PlaneOracle(X, skip).peaks(P).g, result.g)
+
+
+def test_neighbours_on_a_line_can_both_be_maximisers():
+    # g(b) at the knots −2, −1, 0, 1, 2: 0, 1, 1.01, 1, 0 in two tasks that turn, with dips between.
+    X = np.arange(-2.0, 3.0)[:, None]
+    angles = np.array([0.0, 0.9, 1.8])
+    inside = np.array([1.0, 1.01, 1.0])[:, None] * np.stack(
+        [np.cos(angles), np.sin(angles)], axis=1
+    )
+    padded = np.vstack([np.zeros((2, 2)), inside, np.zeros((2, 2))])
+    P = padded[2:] - 2 * padded[1:-1] + padded[:-2]  # Φ has these values and no others
+    result = PlaneOracle(X, "affine").search(P)
+    np.testing.assert_allclose(result.g, [1.01, 1.0, 1.0], rtol=1e-14)
+    np.testing.assert_allclose(np.sort(result.b), [-1.0, 0.0, 1.0], atol=1e-14)
 
 
 @both_skips

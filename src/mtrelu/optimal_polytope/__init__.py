@@ -10,7 +10,7 @@ import numpy as np
 
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_polytope.family import Family
-from mtrelu.optimal_polytope.judgement import judge, rotated
+from mtrelu.optimal_polytope.judgement import Standard, judge, rotated
 from mtrelu.problem import Problem
 from mtrelu.solvers.interpolation import Verdict
 from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
@@ -32,7 +32,8 @@ class OptimalPolytope:
     verdict : Verdict
         ``"unique"``: proved, there is one optimal function. ``"not unique"``: two networks are
         known, both proved to be within a relative gap of 1e-10 of the optimum, whose values
-        differ by at least a thousandth of what the fit varies. ``"undecided"``: neither.
+        differ by at least a thousandth of what the fit varies; and the equalities that make them
+        equally good hold to the last digits of the data. ``"undecided"``: neither.
     reason : str
         Why, in plain words, with the tolerances that were used.
     network : ReLUNetwork
@@ -63,6 +64,7 @@ class OptimalPolytope:
     _family: Family
     _back: FloatArray | None  # (T, r), from the tasks of the family to those of the problem
     _witness: ReLUNetwork | None
+    _standard: Standard
 
     def __repr__(self) -> str:
         """Return the verdict and the sizes."""
@@ -100,7 +102,6 @@ class OptimalPolytope:
         problem.check_network(network)
         _refuse(problem, dual)
         hint = None if dual is None else np.asarray(dual, dtype=np.float64)
-        hint = None if dual is None else np.asarray(dual, dtype=np.float64)
         found = judge(problem, network, hint)
         return cls(
             found.verdict,
@@ -111,6 +112,7 @@ class OptimalPolytope:
             found.family,
             found.back,
             found.witness,
+            found.standard,
         )
 
     def range(self, X: Any) -> tuple[FloatArray, FloatArray]:
@@ -150,7 +152,8 @@ class OptimalPolytope:
         """Draw optimal networks at random: mixtures of random vertices of the polytope.
 
         On each plateau of the dual function a random share of the neurons becomes one neuron
-        between them.
+        between them. Each network is checked before it is returned: by the dual variable, its
+        objective exceeds that of `network` by no more than 1e-10 of it, or by rounding.
 
         Parameters
         ----------
@@ -176,7 +179,8 @@ class OptimalPolytope:
             raise InvalidInputError(
                 f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
             ) from None
-        return [self._rotated(network) for network in self._family.random(rng, n)]
+        drawn = self._family.random(rng, n, self._standard.accepts)
+        return [self._rotated(network) for network in drawn]
 
     def sparsest(self) -> ReLUNetwork:
         """Return an optimal network with the fewest neurons that was found.
@@ -204,7 +208,10 @@ class OptimalPolytope:
 
     @cached_property
     def _fewest(self) -> tuple[ReLUNetwork, bool]:
-        return self._family.fewest()
+        network, exact = self._family.fewest()
+        if self._standard.accepts(network):
+            return network, exact
+        return self._family.network(self._family.coefficients.start), False
 
     @property
     def _free_slopes(self) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mtrelu.network import ReLUNetwork
-from mtrelu.optimal_polytope.coefficients import DEPENDENT, Coefficients
+from mtrelu.optimal_polytope.coefficients import Coefficients
 from mtrelu.optimal_polytope.support import ON, Field, Peak, peak
 from mtrelu.oracles.base import Hull
 from mtrelu.validation import FloatArray
@@ -163,26 +163,27 @@ class Family:
 
     @classmethod
     def of(
-        cls,
-        hull: Hull,
-        field: Field,
-        support: Support,
-        values: FloatArray,
-        dependent: float = DEPENDENT,
+        cls, hull: Hull, field: Field, support: Support, values: FloatArray
     ) -> tuple[Family, float]:
-        """Fit the values (n, T) at the data, and return the share of them that is left over.
-
-        Combinations of neurons, of norm one, that are at most ``dependent`` at the data vanish.
-        """
+        """Fit the values (n, T) at the data, and return the share of them that is left over."""
         root = np.sqrt(field.weight)[:, np.newaxis]
         features = np.maximum(field.height(support.w, support.b), 0.0)
         basis = np.linalg.pinv(root * field.basis)
         skip, slopes = basis @ (root * values), basis @ (root * features)
         rest = root * (values - field.basis @ skip)
         columns = columns_of(field, support.w, support.b, support.u)
-        coefficients, left = Coefficients.of(columns, rest.ravel(), dependent)
+        coefficients, left = Coefficients.of(columns, rest.ravel())
         size = float(np.linalg.norm(rest))
         return cls(hull, support, coefficients, skip, slopes), left / size if size > 0 else 0.0
+
+    def fixed(self) -> Family:
+        """Return the family of the start alone."""
+        start = self.coefficients.start
+        return replace(
+            self,
+            support=replace(self.support, joins=[]),
+            coefficients=Coefficients(start, np.zeros((start.size, 0))),
+        )
 
     def network(self, own: FloatArray, joined: FloatArray | None = None) -> ReLUNetwork:
         """Return the network with these coefficients (K,), and (L, 2) of what is joined."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_polytope.duality import DualPoint, duality_gap, maximisers, nearest_dual
+from mtrelu.optimal_polytope.exact import exact_part
 from mtrelu.optimal_polytope.family import Family, Support
 from mtrelu.optimal_polytope.proof import Proof, prove_unique
 from mtrelu.optimal_polytope.support import Field, Peak, largest_features, peak
@@ -43,6 +44,7 @@ class Judgement:
     family: Family
     back: FloatArray | None
     witness: ReLUNetwork | None
+    standard: Standard
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class _Case:
     field: Field
     peaks: list[Peak]
     exhaustive: bool
+    values: FloatArray
     family: Family
     left: float
 
@@ -96,25 +99,34 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
     gap = duality_gap(small, base, case.point.P) if case.point.proved else np.inf
     proof = prove_unique(case.field, case.peaks)
     complete = case.exhaustive and case.left <= _LEFT_OVER and not case.arcs
+    standard = Standard.of(small, base, case.point.P)
 
-    verdict, witness = Verdict.UNDECIDED, None
+    verdict, witness, family = Verdict.UNDECIDED, None, case.family
     d, q = oracle.hull.axes.shape
     proved = proof.holds and case.exhaustive and case.point.fixes_values(small)
     on_hull = proved and problem.alpha > 0
     if problem.skip == "affine" and q < d:
-        verdict = Verdict.NOT_UNIQUE
-        witness = _tilted(base, oracle.hull)
         reason = (
             f"The inputs span only {q} of {d} dimensions, so every slope across them is free: it "
             "changes neither the values at the data nor the path norm."
         )
         if on_hull:
             reason += " On the span of the inputs the optimal function is unique."
+        if gap <= standard.room:
+            witness = _tilted(base, oracle.hull, small, standard)
+        if witness is None:
+            reason += (
+                f" But the relative gap of {gap / case.primal:.1g} is too large to show two "
+                f"optimal networks; solve with tol={WITNESS_GAP / 100:g}."
+            )
+        else:
+            verdict = Verdict.NOT_UNIQUE
     elif on_hull:
         verdict = Verdict.UNIQUE
         reason = _why_unique(proof, case)
+        family = family.fixed()
     else:
-        pair = _two_optima(case, back) if case.point.proved else None
+        pair = _two_optima(case, standard, back) if gap <= standard.room else None
         if pair is not None:
             verdict = Verdict.NOT_UNIQUE
             witness, reason = _farther(network, pair, back), pair.reason
@@ -126,10 +138,59 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         _back(base, back),
         gap / case.primal,
         complete,
-        case.family,
+        family,
         back,
         None if witness is None else _back(witness, back),
+        standard,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """What a network has to meet to be shown as an optimal one.
+
+    Attributes
+    ----------
+    problem : Problem
+        With the tasks of the family.
+    P : ndarray of shape (N, T)
+        Dual variable for which gaps are computed.
+    gap : float
+        That of the network which the others are measured by.
+    room : float
+        By how much a gap may exceed it: a share of the objective, or what rounding makes of one.
+    misses : ndarray of shape (T,)
+        For α = 0, how far an interpolant may be from the labels.
+    """
+
+    problem: Problem
+    P: FloatArray
+    gap: float
+    room: float
+    misses: FloatArray
+
+    @classmethod
+    def of(cls, problem: Problem, base: ReLUNetwork, P: FloatArray) -> Standard:
+        """Measure by a network."""
+        sizes = np.abs(problem.X) @ np.abs(base.A).T + np.abs(base.c) + np.abs(problem.Y)
+        rounding = 16 * np.finfo(np.float64).eps * sizes.max(axis=0)
+        misses = np.abs(base(problem.X) - problem.Y).max(axis=0) + rounding
+        least = 0.0
+        if problem.alpha > 0:
+            exact = problem.loss.value(problem.Y, problem.Y)
+            for near in (problem.Y - rounding, problem.Y + rounding):
+                excess = problem.loss.value(problem.Y, near) - exact
+                least += float(problem.sample_weight @ np.abs(excess).sum(axis=1))
+        room = max(WITNESS_GAP * problem.objective(base), least)
+        return cls(problem, P, duality_gap(problem, base, P), room, misses)
+
+    def accepts(self, network: ReLUNetwork) -> bool:
+        """Tell whether a network is as good."""
+        if self.problem.alpha == 0:
+            misses = np.abs(network(self.problem.X) - self.problem.Y).max(axis=0)
+            if np.any(misses > self.misses):
+                return False
+        return duality_gap(self.problem, network, self.P) <= self.gap + self.room
 
 
 def _case(
@@ -145,8 +206,8 @@ def _case(
     limit = problem.alpha or 1.0
     unit = oracle.hull.scale / limit
     weight = np.bincount(group, problem.sample_weight).astype(np.float64)
-    distance = unit * point.distance(problem)
-    field = Field.of(oracle.hull, unit * point.summed, weight, distance, problem.skip, reach)
+    distance = point.distance(problem)
+    field = Field.of(oracle.hull, point.summed, weight, distance, problem.skip, reach, unit)
     # Everything that may attain the bound for an optimal dual variable; half of it will not.
     margin = float(np.clip(2 * field.error() + field.rounding(), 2 * ATTAINED, 0.5))
     found = maximisers(oracle, point.summed, limit * (1.0 - margin))
@@ -159,8 +220,9 @@ def _case(
     fitted = network(problem.X)
     if problem.loss.name == "squared" and problem.alpha > 0:
         fitted = problem.Y - point.P / problem.sample_weight[:, np.newaxis]
-    family, left = Family.of(hull, field, support, _at_distinct(problem, point, field, fitted))
-    return _Case(problem, network, point, field, peaks, exhaustive, family, left)
+    values = _at_distinct(problem, point, field, fitted)
+    family, left = Family.of(hull, field, support, values)
+    return _Case(problem, network, point, field, peaks, exhaustive, values, family, left)
 
 
 def _at_distinct(
@@ -188,18 +250,17 @@ class _Pair:
     reason: str
 
 
-def _two_optima(case: _Case, back: FloatArray | None) -> _Pair | None:
+def _two_optima(case: _Case, standard: Standard, back: FloatArray | None) -> _Pair | None:
     """Look for two networks that are optimal and differ."""
-    hull, rng = case.family.hull, np.random.default_rng(0)
-    low, high = case.field.Z.min(axis=0), case.field.Z.max(axis=0)
-    Z = np.vstack([case.field.Z, rng.uniform(low, high, (_POINTS, low.size))])
+    problem, field = case.problem, case.field
+    exact = exact_part(problem, case.family, field, case.values, rotated=back is not None)
+    if exact is None:
+        return None
+    hull, rng = exact.hull, np.random.default_rng(0)
+    low, high = field.Z.min(axis=0), field.Z.max(axis=0)
+    Z = np.vstack([field.Z, rng.uniform(low, high, (_POINTS, low.size))])
     X = hull.centre + hull.scale * (Z @ hull.axes.T)
-    networks = [
-        network
-        for network in case.family.corners(rng, _CORNERS)
-        if duality_gap(case.problem, network, case.point.P)
-        <= WITNESS_GAP * case.problem.objective(network)
-    ]
+    networks = [network for network in exact.corners(rng, _CORNERS) if standard.accepts(network)]
     if len(networks) < 2:
         return None
     values = np.array([network(X) for network in networks])
@@ -215,10 +276,11 @@ def _two_optima(case: _Case, back: FloatArray | None) -> _Pair | None:
     reason = (
         f"Two networks, both proved to be within a relative gap of {WITNESS_GAP:g} of the "
         f"optimum, differ by {apart:.3g} at x = ({place}), where the fitted values vary by "
-        f"{varies:.3g}, as do their mixtures."
+        f"{varies:.3g}, as do their mixtures: what makes them equally good holds to the last "
+        "digits."
     )
-    if case.family.support.joins:
-        n = len(case.family.support.joins)
+    if exact.support.joins:
+        n = len(exact.support.joins)
         reason += (
             f" The dual function has {n} plateau{'s' if n > 1 else ''}, along which a neuron can "
             "move or be split."
@@ -296,16 +358,35 @@ def _why_undecided(proof: Proof, case: _Case, gap: float) -> str:
             f"nearly optimal ones; solve with tol={WITNESS_GAP / 100:g}."
         )
     elif case.problem.alpha > 0:
-        reasons.append("No two optimal networks that clearly differ were found either.")
+        reasons.append(
+            "No two optimal networks that clearly differ, and are equally good to the last digits, "
+            "were found either."
+        )
     return " ".join(reasons)
 
 
-def _tilted(network: ReLUNetwork, hull: Hull) -> ReLUNetwork:
-    """Return the same function on the hull of the data, with another slope across it."""
+def _tilted(
+    network: ReLUNetwork, hull: Hull, problem: Problem, standard: Standard
+) -> ReLUNetwork | None:
+    """Return the same function on the hull of the data, with another slope across it.
+
+    The slope is of the size of labels over inputs. If that is too much for the last digits at the
+    data, because the inputs are far from the origin, distances from there are the inputs' size.
+    """
     across = np.linalg.svd(hull.axes, full_matrices=True)[0][:, hull.axes.shape[1]]
-    slope = np.abs(network.A).max() + 1.0
-    A = network.A + slope * across
-    return replace(network, A=A, c=network.c - slope * (across @ hull.centre))
+    labels = np.ptp(problem.Y, axis=0)
+    if not labels.any():
+        labels = np.abs(problem.Y).max(axis=0)
+    if not labels.any():
+        labels = np.ones_like(labels)
+    far = float(np.abs(problem.X).max()) or 1.0
+    for inputs in (hull.scale if hull.axes.size else far, far):
+        slope = labels / inputs
+        A = network.A + np.outer(slope, across)
+        tilted = replace(network, A=A, c=network.c - slope * (across @ hull.centre))
+        if standard.accepts(tilted):
+            return tilted
+    return None
 
 
 def _back(network: ReLUNetwork, back: FloatArray | None) -> ReLUNetwork:

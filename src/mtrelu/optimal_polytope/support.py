@@ -49,6 +49,8 @@ class Field:
         What the skip connection can do at the inputs.
     reach : float
         Bound on the weighted norm of the features of any neuron without their skip part.
+    unit : float
+        What multiplies a dual variable of the problem to make it one of these.
     """
 
     Z: FloatArray
@@ -57,6 +59,7 @@ class Field:
     distance: float
     basis: FloatArray
     reach: float
+    unit: float
 
     @classmethod
     def of(
@@ -67,10 +70,15 @@ class Field:
         distance: float,
         skip: str,
         reach: float = math.inf,
+        unit: float = 1.0,
     ) -> Field:
-        """Return the field of P on the distinct inputs of a hull, with the smaller bound."""
+        """Return the field of ``unit * P`` on the distinct inputs of a hull.
+
+        ``distance`` is that of P, and the smaller one of two bounds is taken for the ``reach``.
+        """
         basis = skip_basis(hull, skip)
-        return cls(hull.Z, P, weight, distance, basis, min(reach, _lipschitz(hull, weight, skip)))
+        reach = min(reach, _lipschitz(hull, weight, skip))
+        return cls(hull.Z, unit * P, weight, unit * distance, basis, reach, unit)
 
     def height(self, w: FloatArray, b: FloatArray) -> FloatArray:
         """Return w·z + b at the inputs, (n, K), for neurons (K, q), (K,)."""

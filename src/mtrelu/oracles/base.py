@@ -112,9 +112,9 @@ class Oracle(ABC):
         OracleResult
             Unit weights and biases, in the units of the inputs, of local maximisers whose
             hyperplane passes through a data point and whose value is above ``target``, largest
-            first; with a positive target an exact oracle returns all of them (of those that form a
-            continuum, its corners), and one only of (w, b) and (−w, −b) for an affine skip. ``value`` includes
-            room for rounding.
+            first. With a positive target an exact oracle returns all of them (of those that form
+            a continuum, its corners), and one only of (w, b) and (−w, −b) for an affine skip.
+            ``value`` includes room for rounding.
 
         Raises
         ------

@@ -147,7 +147,9 @@ class PlaneOracle(Oracle):
         self, z: FloatArray, P: FloatArray, target: float, blur: float
     ) -> OracleResult:
         order = np.argsort(z, kind="stable")
-        highest, g, w, b = 0.0, [], [], []
+        highest, found = 0.0, []
+        # At the ends g is what rounding leaves of the constraints.
+        floor = 8 * _EPS * float(np.abs(z).max() * np.linalg.norm(P, axis=1).sum())
         # With an affine skip, w = −1 would repeat the answer of w = 1.
         for side in (1.0,) if self.skip == "affine" else (1.0, -1.0):
             # The cumulative sums are of the points to the left: w = side, seen from the right.
@@ -155,13 +157,12 @@ class PlaneOracle(Oracle):
             x, rows = -side * z[last_first], P[last_first]
             values = dual_function(x, rows)
             highest = max(highest, peaks_on_line(x, values, P.shape[1]).value)
-            above = np.flatnonzero(values > max(target, 0.0))
+            above = np.flatnonzero(values > max(target, floor))
             above = above[_falls_on_both_sides(x, rows)[above]]
-            g.append(values[above])
-            w.append(np.full((above.size, 1), side))
-            b.append(x[above])
-        descending = np.argsort(-np.concatenate(g), kind="stable")
-        g, w, b = (np.concatenate(parts)[descending] for parts in (g, w, b))
+            found.append(np.column_stack([values[above], np.full(above.size, side), x[above]]))
+        neurons = np.concatenate(found)
+        neurons = neurons[np.argsort(-neurons[:, 0], kind="stable")]
+        g, w, b = neurons[:, 0], neurons[:, 1:2], neurons[:, 2]
         return OracleResult(highest + blur, "exact", w, b, g)
 
     def _angular_order(self, first: int) -> tuple[np.ndarray, np.ndarray]:

@@ -140,7 +140,9 @@ def _meet_labels(problem: Problem, network: ReLUNetwork) -> ReLUNetwork:
     """Change output weights and skip connection as little as it takes to meet the labels."""
     basis, to_coefficients = skip_basis(problem)
     strengths = np.linalg.norm(network.v, axis=1)
-    strengths = strengths / strengths.max(initial=0.0) if strengths.size else strengths
+    if not strengths.any():  # without neurons, or with weights whose squares underflow
+        return network
+    strengths = strengths / strengths.max()
     Phi = np.maximum(problem.X @ network.w.T + network.b, 0.0)
     size = np.maximum(np.linalg.norm(Phi, axis=0), 1e-300)
     # The skip connection is free, so it comes first; what it leaves is for the neurons.

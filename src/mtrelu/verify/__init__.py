@@ -57,7 +57,8 @@ def verify(
     For labels that are affine in x up to rounding (constant, for a constant skip connection), the
     objective itself is rounding, and no relative gap means anything: where it is at most the loss
     (for ``alpha = 0`` the path norm) of errors of ``16 eps (max|y| + max|x| |slope|)``, the status
-    is `Status.CERTIFIED` on that ground.
+    is `Status.CERTIFIED` on that ground; for ``alpha = 0`` only if the path norm times the width of
+    the inputs is also at most ``tol`` times the labels.
 
     Inputs that are flat in some direction up to rounding count as flat there: what an affine map
     with slopes as large as 1/eps could make of that rounding is not bounded.

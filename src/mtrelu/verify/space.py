@@ -350,7 +350,11 @@ def _verify_interpolation(
     else:
         found, gap = best.found, min(best.gap, primal)
     # A network may undercut the optimum only by missing the labels.
+    # Where inputs nearly coincide the noise is large, but a path norm that shows is no rounding.
+    width = 2.0 * judge.hull.scale * float(np.linalg.norm(judge.hull.Z, axis=1).max(initial=0.0))
     noise = _cost_of_rounding(judge)
+    if width > 0:
+        noise = min(noise, tol * float(np.linalg.norm(np.abs(problem.Y).max(axis=0))) / width)
     feasible = feasible and (gap >= -tol * primal or primal <= noise)
     gap = max(gap, 0.0) + (at_data.cost_error + 8 * EPS * primal if primal > 0 else 0.0)
     dual = max(primal - gap, 0.0)
