@@ -2,8 +2,9 @@
 
 Adam trains 800 neurons with a skip connection on ½ Σ‖y − f(x)‖² + α/2 Σ_k (‖v_k‖² + ‖w_k‖²), with
 neither biases nor skip connection decayed, at a learning rate of 3e-3 for 40 % of the steps that
-then falls exponentially by 10³. Its end is judged in path form, which is never larger. mtrelu's
-time is that of a certified optimum.
+then falls exponentially by 10³. It starts from small and from large output weights, and the better
+end counts, judged in path form, which is never larger. mtrelu's time is that of a certified
+optimum.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ WIDTH = 800
 STEPS = {101: 12_000, 1: 30_000}
 """Steps by number of tasks; fewer neurons matter with more tasks, and fewer steps are enough."""
 RATE, HELD, FALL = 3e-3, 0.4, 1e-3
+STARTS = ((0.7, 1.0, 0.01), (0.1, 0.1, 0.1))
+"""Standard deviation of input weights, biases, and output weights times the root of T."""
 
 
 def run(quick: bool) -> list[Figure]:
@@ -43,8 +46,11 @@ def run(quick: bool) -> list[Figure]:
         ours = time.perf_counter() - begin
         certificate = solution.certificate
         optimum = certificate.primal if solution.status is Status.CERTIFIED else math.nan
-        network, theirs = adam(X, Y, ALPHA, steps // 20 if quick else steps)
-        end = mtrelu.certify(network, X, Y, ALPHA)
+        ends = []
+        for sizes in STARTS:
+            network, theirs = adam(X, Y, ALPHA, steps // 20 if quick else steps, sizes)
+            ends.append((mtrelu.certify(network, X, Y, ALPHA), network, theirs))
+        end, network, theirs = min(ends, key=lambda each: each[0].primal)
         above = (end.primal - optimum) / optimum
         active = int(np.sum(np.linalg.norm(network.v, axis=1) > 1e-3 * np.abs(network.v).max()))
         print(
@@ -63,11 +69,11 @@ def run(quick: bool) -> list[Figure]:
 
 
 def adam(
-    X: np.ndarray, Y: np.ndarray, alpha: float, steps: int, seed: int = 0
+    X: np.ndarray, Y: np.ndarray, alpha: float, steps: int, sizes: tuple[float, float, float]
 ) -> tuple[mtrelu.ReLUNetwork, float]:
     """Train a network; return it and the seconds of the steps."""
     torch: Any = importlib.import_module("torch")  # not installed where types are checked
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     n_tasks, n_inputs = Y.shape[1], X.shape[1]
     inputs, labels = torch.from_numpy(X), torch.from_numpy(Y)
 
@@ -75,8 +81,8 @@ def adam(
         values = size * torch.randn(*shape, generator=generator, dtype=torch.float64)
         return values.requires_grad_()
 
-    w, b = start(WIDTH, n_inputs, size=n_inputs**-0.5), start(WIDTH, size=1.0)
-    v = start(WIDTH, n_tasks, size=WIDTH**-0.5 / 4)
+    w, b = start(WIDTH, n_inputs, size=sizes[0]), start(WIDTH, size=sizes[1])
+    v = start(WIDTH, n_tasks, size=sizes[2] * n_tasks**-0.5)
     A, c = start(n_tasks, n_inputs, size=0.0), start(n_tasks, size=0.0)
     optimiser = torch.optim.Adam([w, b, v, A, c], lr=RATE, fused=True)  # the fastest
     held = HELD * steps

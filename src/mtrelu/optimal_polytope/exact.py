@@ -23,6 +23,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _PARALLEL = 64 * _EPS
 # Combinations of K neurons of norm one that vanish at the data do so up to √K times this.
 _VANISHING = 1e-14
+# What these neurons may leave of the fitted values, which are known a few digits less well.
+_FITTED = 1e-11
 
 
 def exact_part(
@@ -69,7 +71,7 @@ def exact_part(
     ]
     exact = Support(support.w[kept], support.b[kept], support.u[kept], joins, support.far[kept])
     part, left = Family.of(family.hull, field, exact, values)
-    if left > 1e-6 or kept.size == 0:
+    if left > _FITTED or kept.size == 0:
         return None
     # Combinations have to vanish in each task, however small its share.
     share = 1.0 if rotated else np.abs(exact.u).max(axis=0)

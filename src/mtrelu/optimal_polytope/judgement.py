@@ -21,6 +21,8 @@ from mtrelu.validation import FloatArray
 WITNESS_GAP = 1e-10
 # ... as a proved relative gap, and differ by this share of how much the fitted values vary.
 WITNESS_SHARE = 1e-3
+# Relative differences of objectives that are rounding, with gaps in extended precision.
+_EQUAL = 64 * float(np.finfo(np.float64).eps)
 # A peak that is lower than the bound by no more than this, relatively, attains it.
 ATTAINED = 1e-7
 # What the neurons of the peaks may leave of the fitted values if they are all there are.
@@ -158,7 +160,9 @@ class Standard:
     gap : float
         That of the network which the others are measured by.
     room : float
-        By how much a gap may exceed it: a share of the objective, or what rounding makes of one.
+        By how much a gap may exceed it: a share of the objective, or its rounding.
+    rounding : float
+        What rounding of labels and predictions makes of an objective.
     misses : ndarray of shape (T,)
         For α = 0, how far an interpolant may be from the labels.
     """
@@ -167,6 +171,7 @@ class Standard:
     P: FloatArray
     gap: float
     room: float
+    rounding: float
     misses: FloatArray
 
     @classmethod
@@ -182,7 +187,7 @@ class Standard:
                 excess = problem.loss.value(problem.Y, near) - exact
                 least += float(problem.sample_weight @ np.abs(excess).sum(axis=1))
         room = max(WITNESS_GAP * problem.objective(base), least)
-        return cls(problem, P, duality_gap(problem, base, P), room, misses)
+        return cls(problem, P, duality_gap(problem, base, P), room, least, misses)
 
     def accepts(self, network: ReLUNetwork) -> bool:
         """Tell whether a network is as good."""
@@ -191,6 +196,17 @@ class Standard:
             if np.any(misses > self.misses):
                 return False
         return duality_gap(self.problem, network, self.P) <= self.gap + self.room
+
+    def equals(self, networks: list[ReLUNetwork]) -> list[ReLUNetwork]:
+        """Return those of these networks that are best, up to rounding, if they are accepted."""
+        networks = [network for network in networks if self.accepts(network)]
+        gaps = [duality_gap(self.problem, network, self.P) for network in networks]
+        best = min(gaps, default=0.0)
+        return [
+            network
+            for network, gap in zip(networks, gaps, strict=True)
+            if gap - best <= max(_EQUAL * self.problem.objective(network), self.rounding)
+        ]
 
 
 def _case(
@@ -260,7 +276,7 @@ def _two_optima(case: _Case, standard: Standard, back: FloatArray | None) -> _Pa
     low, high = field.Z.min(axis=0), field.Z.max(axis=0)
     Z = np.vstack([field.Z, rng.uniform(low, high, (_POINTS, low.size))])
     X = hull.centre + hull.scale * (Z @ hull.axes.T)
-    networks = [network for network in exact.corners(rng, _CORNERS) if standard.accepts(network)]
+    networks = standard.equals(exact.corners(rng, _CORNERS))
     if len(networks) < 2:
         return None
     values = np.array([network(X) for network in networks])

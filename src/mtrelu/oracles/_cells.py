@@ -81,6 +81,18 @@ def _residual(u: np.ndarray, Q: np.ndarray, out: np.ndarray) -> float:
 
 
 @njit(cache=True)
+def _slip(u: np.ndarray, Q: np.ndarray, slips: np.ndarray) -> float:
+    # How far rounding moves u·w for a w orthogonal to the rows of Q, along which it slips.
+    total = 8 * u.size * _EPS
+    for row in range(Q.shape[0]):
+        dot = 0.0
+        for c in range(u.size):
+            dot += Q[row, c] * u[c]
+        total += abs(dot) * slips[row]
+    return total
+
+
+@njit(cache=True)
 def _null_vector(Q: np.ndarray, work: np.ndarray, out: np.ndarray) -> None:
     # The unit vector orthogonal to the k - 1 orthonormal rows.
     m, k = Q.shape
@@ -125,7 +137,7 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
     m = k - 1
     n_rays = _binomial(n, m)
     vectors, signs = np.empty((n_rays, k)), np.empty((n_rays, n), np.int8)
-    chosen, Q, size = np.zeros(m, np.int64), np.empty((m, k)), np.empty(m)
+    chosen, Q, slips = np.zeros(m, np.int64), np.empty((m, k)), np.empty(m)
     work, ray, residual = np.empty(k), np.empty(k), np.empty(k)
     if m == 0:
         ray[0] = 1.0
@@ -137,28 +149,28 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
                 if level >= 0:
                     chosen[level] += 1
                 continue
-            size[level] = _residual(U[chosen[level]], Q[:level], residual)
-            if size[level] <= TIE:
-                rho = max(rho, size[level])
+            size = _residual(U[chosen[level]], Q[:level], residual)
+            if size <= TIE:
+                rho = max(rho, size)
                 chosen[level] += 1
                 continue
             for c in range(k):
-                Q[level, c] = residual[c] / size[level]
+                Q[level, c] = residual[c] / size
+            slips[level] = _slip(U[chosen[level]], Q[:level], slips) / size
             if level < m - 1:
                 level += 1
                 chosen[level] = chosen[level - 1] + 1
                 continue
             _null_vector(Q, work, ray)
-        smallest = 1.0
+        slipped = 4 * _EPS  # how far rounding can have moved the ray
         for row in range(m):
-            smallest = min(smallest, size[row])
-        zero = TIE + 64 * _EPS / smallest  # what rounding can move a ray
+            slipped += slips[row]
         n_zero, nearest = 0, 0.0
         for i in range(n):
             dot = 0.0
             for c in range(k):
                 dot += U[i, c] * ray[c]
-            if abs(dot) <= zero:
+            if abs(dot) <= TIE + 8 * slipped and abs(dot) <= TIE + 4 * _slip(U[i], Q, slips):
                 signs[found, i] = 0
                 n_zero += 1
                 nearest = max(nearest, abs(dot))
@@ -173,7 +185,7 @@ def _rays(U: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         if n_zero == m or _comes_first(U, chosen, Q, signs[found], work):
             for c in range(k):
                 vectors[found, c] = ray[c]
-            moved = max(moved, 4 * _EPS / smallest)
+            moved = max(moved, slipped)
             found += 1
         if m == 0:
             break

@@ -226,14 +226,9 @@ def _active_sum(
 
 @njit(cache=True, nogil=True)
 def _crossings(
-    s: np.ndarray,
-    t: np.ndarray,
-    tie: float,
-    limit: float,
-    passed: float,
-    cot: np.ndarray,
+    s: np.ndarray, t: np.ndarray, tie: float, limit: float, passed: float, cot: np.ndarray,
     crossing: np.ndarray,
-) -> int:
+) -> int:  # fmt: skip
     """Make a heap of the points where s cos θ + t sin θ changes sign, with limit < cot θ ≤ passed.
 
     Returns its size.
@@ -303,15 +298,9 @@ def _walk(P: np.ndarray, s: np.ndarray, t: np.ndarray, tie: float) -> tuple[floa
 
 @njit(cache=True, nogil=True)
 def _follow(
-    Z: np.ndarray,
-    P: np.ndarray,
-    w: np.ndarray,
-    height: np.ndarray,
-    direction: np.ndarray,
-    V: np.ndarray,
-    pinned: np.ndarray,
-    tie: float,
-) -> tuple[float, int]:
+    Z: np.ndarray, P: np.ndarray, w: np.ndarray, height: np.ndarray, direction: np.ndarray,
+    V: np.ndarray, pinned: np.ndarray, tie: float,
+) -> tuple[float, int]:  # fmt: skip
     """Move w in a direction, turned by V, within the normals through the pinned points.
 
     Returns θ and the point then to be pinned, or −1.
@@ -340,20 +329,10 @@ def _follow(
 
 @njit(cache=True, nogil=True)
 def _release(
-    Z: np.ndarray,
-    P: np.ndarray,
-    w: np.ndarray,
-    height: np.ndarray,
-    pinned: np.ndarray,
-    rate: np.ndarray,
-    G: np.ndarray,
-    mass: np.ndarray,
-    u: np.ndarray,
-    rounding: float,
-    tie: float,
-    V: np.ndarray,
-    R: np.ndarray,
-) -> tuple[bool, int]:
+    Z: np.ndarray, P: np.ndarray, w: np.ndarray, height: np.ndarray, pinned: np.ndarray,
+    rate: np.ndarray, G: np.ndarray, mass: np.ndarray, u: np.ndarray, rounding: float, tie: float,
+    V: np.ndarray, R: np.ndarray,
+) -> tuple[bool, int]:  # fmt: skip
     """Release the pinned point that leads up most; ``rate`` holds the multipliers.
 
     Returns whether that moved w, and the point then to be pinned; the released one comes last.

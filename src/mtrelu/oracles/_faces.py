@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from mtrelu.oracles._cells import TIE, has_bit
+from mtrelu.oracles._local import is_maximiser
 from mtrelu.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -46,11 +47,14 @@ class Pencil(NamedTuple):
 
 
 @njit(cache=True)
-def _bounded(form: np.ndarray, k: int, threshold: float, work: np.ndarray) -> bool:
-    # Whether the largest eigenvalue of form[:k, :k] is below the square of the threshold: LDL'.
-    if threshold <= 0:
+def _bounded(
+    form: np.ndarray, k: int, threshold: float, room: float, work: np.ndarray
+) -> bool:  # fmt: skip
+    # Whether the largest eigenvalue of form[:k, :k], of which rounding may have moved `room`, is
+    # below the square of the threshold: LDL', whose own rounding is relative to that square.
+    square, trace = threshold * threshold * (1.0 - 16 * k * k * _EPS) - room, 0.0
+    if threshold <= 0.0 or square <= 0.0:
         return False
-    square, trace = threshold * threshold, 0.0
     for i in range(k):
         trace += form[i, i]
     if trace < square:
@@ -166,14 +170,71 @@ def _active_sum(
 
 
 @njit(cache=True)
-def _gram(G: np.ndarray, form: np.ndarray) -> None:
-    n_tasks, q = G.shape
-    for a in range(q):
-        for c in range(a + 1):
+def _triangle(G: np.ndarray) -> np.ndarray:
+    # R of G = Q R if G has more rows than columns, as |G w| = |R w|: Householder reflections.
+    n_rows, q = G.shape
+    if n_rows <= q:
+        return G
+    R = np.zeros((q, q))
+    for c in range(q):
+        square = 0.0
+        for t in range(c, n_rows):
+            square += G[t, c] * G[t, c]
+        R[c, c] = -math.sqrt(square) if G[c, c] > 0.0 else math.sqrt(square)
+        first = G[c, c] - R[c, c]
+        if first == 0.0:
+            for m in range(c + 1, q):
+                R[c, m] = G[c, m]
+            continue
+        G[c, c] = first
+        for m in range(c + 1, q):
+            dot = 0.0
+            for t in range(c, n_rows):
+                dot += G[t, c] * G[t, m]
+            dot /= first * R[c, c]
+            for t in range(c, n_rows):
+                G[t, m] += dot * G[t, c]
+            R[c, m] = G[c, m]
+    return R
+
+
+@njit(cache=True)
+def _length(G: np.ndarray, w: np.ndarray) -> float:
+    # |G w|, to rounding of G: the root of w'G'G w loses half the digits where it is small.
+    total = 0.0
+    for t in range(G.shape[0]):
+        entry = 0.0
+        for a in range(w.size):
+            entry += G[t, a] * w[a]
+        total += entry * entry
+    return math.sqrt(total)
+
+
+@njit(cache=True)
+def _gram(G: np.ndarray, basis: np.ndarray, k: int, row: np.ndarray, form: np.ndarray) -> None:
+    # (G B)'(G B): from G itself, so that rounding is relative to the form on this flat alone.
+    for a in range(k):
+        for c in range(k):
             form[a, c] = 0.0
-            for t in range(n_tasks):
-                form[a, c] += G[t, a] * G[t, c]
+    for t in range(G.shape[0]):
+        for c in range(k):
+            row[c] = 0.0
+            for a in range(G.shape[1]):
+                row[c] += G[t, a] * basis[a, c]
+        for a in range(k):
+            for c in range(a + 1):
+                form[a, c] += row[a] * row[c]
+    for a in range(k):
+        for c in range(a):
             form[c, a] = form[a, c]
+
+
+@njit(cache=True)
+def _trace(form: np.ndarray, k: int) -> float:
+    total = 0.0
+    for i in range(k):
+        total += form[i, i]
+    return total
 
 
 @njit(cache=True)
@@ -272,68 +333,6 @@ def surviving_cells(
 
 
 @njit(cache=True)
-def _is_maximiser(
-    Z: np.ndarray, P: np.ndarray, pinned: np.ndarray, active: np.ndarray, w: np.ndarray
-) -> bool:
-    # Whether the dual function falls in all directions in which all pinned points but one stay on
-    # one side each or the other: with the gradient Σ α_i (z_i, 1) beyond the radial part, and
-    # kinks c_i, it must hold that 0 ≤ α_i ≤ −c_i. One point at least may serve as the pivot.
-    q, m, n_tasks = Z.shape[1], pinned.size, P.shape[1]
-    s, gradient, size, square = np.zeros(n_tasks), np.zeros(q + 1), 0.0, 0.0
-    for i in range(Z.shape[0]):
-        height = 0.0
-        for a in range(q):
-            height += w[a] * (Z[i, a] - Z[pinned[0], a])
-        for t in range(n_tasks):
-            s[t] += P[i, t] * height if active[i] else 0.0
-    for t in range(n_tasks):
-        square += s[t] * s[t]
-    for i in range(Z.shape[0]):
-        slope = 0.0
-        for t in range(n_tasks):
-            slope += s[t] * P[i, t] if active[i] else 0.0
-        for a in range(q):
-            gradient[a] += slope * Z[i, a]
-        gradient[q] += slope
-        size += abs(slope)
-    # The α_i by least squares: modified Gram-Schmidt, with the gradient as the last column.
-    Q, R, weights = np.empty((m, q + 1)), np.zeros((m, m)), np.empty(m)
-    for a in range(q):
-        gradient[a] -= square * w[a]
-    for row in range(m):
-        for a in range(q + 1):
-            Q[row, a] = Z[pinned[row], a] if a < q else 1.0
-        for other in range(row + 1):
-            for a in range(q + 1):
-                R[other, row] += Q[other, a] * Q[row, a]
-            if other == row:
-                R[row, row] = math.sqrt(R[row, row])
-            for a in range(q + 1):
-                if other < row:
-                    Q[row, a] -= R[other, row] * Q[other, a]
-                else:
-                    Q[row, a] /= R[row, row]
-        weights[row] = 0.0
-        for a in range(q + 1):
-            weights[row] += Q[row, a] * gradient[a]
-        for a in range(q + 1):
-            gradient[a] -= weights[row] * Q[row, a]
-    for row in range(m - 1, -1, -1):
-        for other in range(row + 1, m):
-            weights[row] -= R[row, other] * weights[other]
-        weights[row] /= R[row, row]
-    violated = 0
-    for row in range(m):
-        kink = 0.0
-        for t in range(n_tasks):
-            kink += s[t] * P[pinned[row], t]
-        room = 1e-9 * (size + abs(kink))
-        if weights[row] < -room or weights[row] > -kink + room:
-            violated += 1
-    return violated <= 1
-
-
-@njit(cache=True)
 def _lies_in(w: np.ndarray, normals: np.ndarray, positive: np.ndarray) -> int:
     # 1 if w is in the closed cell, -1 if -w is, else 0.
     inside, opposite = True, True
@@ -352,7 +351,8 @@ def _lies_in(w: np.ndarray, normals: np.ndarray, positive: np.ndarray) -> int:
 
 @njit(cache=True)
 def _worth_returning(
-    w: np.ndarray, chosen: np.ndarray, incident: np.ndarray, positive: np.ndarray, zeros: np.ndarray, Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray,
+    w: np.ndarray, chosen: np.ndarray, incident: np.ndarray, positive: np.ndarray,
+    zeros: np.ndarray, Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray,
     sides: np.ndarray, starts: np.ndarray,
 ) -> bool:  # fmt: skip
     # Local maximisers, and all where several ways lead to one flat: there the test fails to apply.
@@ -370,7 +370,7 @@ def _worth_returning(
             return True
         for m in range(starts[c], starts[c + 1]):
             active[points[m]] = not on_it and (sides[m] > 0) == positive[c]
-    return _is_maximiser(Z, P, pinned, active, w)
+    return is_maximiser(Z, P, pinned, active, w)
 
 
 @njit(cache=True)
@@ -394,7 +394,7 @@ def _is_first(c: int, chosen: np.ndarray, positive: np.ndarray) -> bool:
 def refine(
     survivors: np.ndarray, cells: np.ndarray, rays_from: np.ndarray, rays_of: np.ndarray,
     vectors: np.ndarray, zeros: np.ndarray, values: np.ndarray, moved: float,
-    simple: bool, size: float, error: float, raising: bool,
+    simple: bool, error: float, raising: bool,
     Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray, sides: np.ndarray,
     starts: np.ndarray, normals: np.ndarray, state: np.ndarray, out: np.ndarray,
 ) -> int:  # fmt: skip
@@ -410,9 +410,9 @@ def refine(
         Dual function on the rays.
     simple : bool
         Whether the arrangement is in general position.
-    size, error : float
-        How far the dual function can change when w turns by one unit, and how far what the
-        arrangement treated as zero can have moved it.
+    error : float
+        How far rounding of G, and what the arrangement treated as zero, can have moved the dual
+        function.
     raising : bool
         Whether every maximum found becomes the threshold.
     Z, P : ndarray of shape (N, q), (N, T)
@@ -436,6 +436,9 @@ def refine(
     incident, n_incident = np.empty((q + 1, most), np.int32), np.zeros(q + 1, np.int64)
     chosen, following = np.zeros(q + 1, np.int64), np.zeros(q + 1, np.int64)
     errors, tops, weights = np.zeros(q + 1), np.zeros(q + 1), np.empty(most)
+    # The direction that each hyperplane takes from the flat before, and by how much an exact flat
+    # may be off along it.
+    across, slips = np.zeros((q + 1, q)), np.zeros(q + 1)
     work, rotations, x, w = np.empty((q, q)), np.empty((q, q)), np.empty(q), np.empty(q)
     positive, earlier, count = np.empty(n, np.bool_), np.zeros(n, np.bool_), 0
     for c in range(n):  # faces that belong to another pivot
@@ -445,10 +448,11 @@ def refine(
         cell, side = survivor >> 1, survivor & 1
         for c in range(n):
             positive[c] = has_bit(cells[cell], c) != (side == 1)
-        _gram(_active_sum(Z, P, pivot, points, sides, starts, positive), forms[0])
+        G = _triangle(_active_sum(Z, P, pivot, points, sides, starts, positive))
         for a in range(q):
             for m in range(q):
                 bases[0, a, m] = 1.0 if a == m else 0.0
+        _gram(G, bases[0], q, x, forms[0])
         n_incident[0], errors[0] = rays_from[cell + 1] - rays_from[cell], error
         for m in range(n_incident[0]):
             incident[0, m] = rays_of[rays_from[cell] + m] ^ side
@@ -459,12 +463,21 @@ def refine(
                 arrived = False
                 limit = state[0] - errors[level]
                 here = incident[level, : n_incident[level]]
-                if _bounded(forms[level], k, limit, work) or (
+                # What rounding can move a form is relative to the form that it was made from.
+                made_from = _trace(forms[max(level - 1, 0)], min(k + 1, q))
+                room = 128 * q * _EPS * made_from
+                if _bounded(forms[level], k, limit, room, work) or (
                     level > 0 and _below(here, vectors, values, moved, limit, w, weights)
                 ):
                     level -= 1
                     continue
+                if level > 0:
+                    _gram(G, bases[level], k, x, forms[level])
                 tops[level] = math.sqrt(_top_eigenpair(forms[level], k, work, rotations, x))
+                tops[level] *= 1.0 + 16 * q * _EPS
+                if tops[level] < limit:
+                    level -= 1
+                    continue
                 for a in range(q):
                     w[a] = 0.0
                     for c in range(k):
@@ -475,7 +488,7 @@ def refine(
                         w[a] *= lies
                     state[1] = max(state[1], tops[level] + errors[level])
                     if raising:
-                        state[0] = max(state[0], tops[level])
+                        state[0] = max(state[0], _length(G, w))
                     if _worth_returning(
                         w, chosen[:level], here, positive, zeros, Z, P, pivot, points, sides, starts
                     ):
@@ -506,15 +519,26 @@ def refine(
                 for a in range(q):
                     x[m] += bases[level, a, m] * normals[c, a]
                 length += x[m] * x[m]
-            length = math.sqrt(length)
-            if length <= TIE:  # what is on this hyperplane is at most what is without it
+            length, slip = math.sqrt(length), 8 * q * _EPS
+            for row in range(level):
+                dot = 0.0
+                for a in range(q):
+                    dot += normals[c, a] * across[row, a]
+                slip += abs(dot) * slips[row]
+            if length <= TIE or slip > 1e-3 * length:
+                # What is on this hyperplane is at most what is without it.
                 state[1] = max(state[1], tops[level] + errors[level])
                 continue
+            slips[level] = slip / length
+            for a in range(q):
+                across[level, a] = 0.0
+                for m in range(k):
+                    across[level, a] += bases[level, a, m] * x[m] / length
             _restrict(
                 bases[level], forms[level], k, x, length, w, bases[level + 1], forms[level + 1]
             )  # fmt: skip
             n_incident[level + 1] = found
-            errors[level + 1] = errors[level] + 8 * _EPS * size / length
+            errors[level + 1] = errors[level] + slips[level] * _length(G, across[level])
             chosen[level] = c
             level, arrived = level + 1, True
     return count

@@ -165,11 +165,13 @@ class ArrangementOracle(Oracle):
             U = Z - Z[j]
             size = float(weights @ np.linalg.norm(U, axis=1))
             tied = 8 * q * arrangement.treated_as_zero * stretch
-            error = 16 * _EPS * size + tied * float(weights @ (self._sizes + self._sizes[j]))
+            # Sums of N terms, their triangle and its products with a basis; four times that, as the
+            # top eigenvector may seem to be beyond a facet where the maximum is no less.
+            error = 2 * (Z.shape[0] + 16 * q) * _EPS * size + tied * float(weights @ (self._sizes + self._sizes[j]))
             moved = 2 * uneven * arrangement.ray_error
             h = arrangement.vectors @ U.T
             values = np.linalg.norm([np.maximum(h, 0.0) @ P, np.maximum(-h, 0.0) @ P], axis=2)
-            values += moved * size
+            values += (moved + 2 * Z.shape[0] * _EPS) * size
             survivors = surviving_cells(
                 arrangement.starts, arrangement.incident, arrangement.vectors, values,
                 moved, state[0] - error, self.skip != "affine",
@@ -182,14 +184,17 @@ class ArrangementOracle(Oracle):
                 count = refine(
                     survivors, arrangement.cells, arrangement.starts, arrangement.incident,
                     arrangement.vectors, arrangement.zeros, values, moved,
-                    simple, size, error, raising, Z, P, *pencil, state, out,
+                    simple, error, raising, Z, P, *pencil, state, out,
                 )  # fmt: skip
                 if count <= capacity:
                     break
                 capacity = count
             found.append(out[:count])
         neurons = np.concatenate(found) if found else np.zeros((0, q + 1))
-        w, b, g = _ranked(Z, P, neurons, state[0] * (1 - 1e-12) if raising else target, self.skip)
+        # A bias has the rounding of its data point.
+        rounding = 16 * _EPS * float(weights.sum())
+        best = state[0] * (1 - 1e-12) - rounding
+        w, b, g = _ranked(Z, P, neurons, best if raising else target, self.skip)
         value = max(state[0], state[1]) + self._merged * float(weights.sum())
         return OracleResult(float(value), "exact", w, b, g)
 

@@ -332,8 +332,10 @@ class BranchAndBoundOracle(Oracle):
                 if time.perf_counter() > end - 0.8 * self.time_limit:
                     break
         value = self._branch(Z, P, whole, found, target, end)
-        size = float(np.linalg.norm(P, axis=1) @ np.linalg.norm(Z, axis=1))
-        value = max(value, found.best) + 256 * q * _EPS * size
+        # Rounding of sums of p_i w·(z_i − z_j), whatever the pivot.
+        lengths = np.linalg.norm(Z, axis=1)
+        size = float(np.linalg.norm(P, axis=1) @ (lengths + lengths.max()))
+        value = max(value, found.best) + 4 * (Z.shape[0] + 256 * q) * _EPS * size
         return OracleResult(value, "bound", *_ranked(Z, P, found.neurons(), target, self.skip))
 
     def _branch(
