@@ -25,6 +25,8 @@ PACKAGES = (
     "clarabel",
     "cvxpy",
     "skglm",
+    "pyscnn",
+    "torch",
     "celer",
 )
 
