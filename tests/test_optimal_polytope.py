@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -275,6 +277,117 @@ def test_interpolation_is_never_called_unique():
     exact = ReLUNetwork(exact.w, exact.b, exact.v, exact.A, exact.c - shift)
     optima = OptimalPolytope.of_solution(problem, exact, P / 1e-6)
     assert optima.verdict is not Verdict.UNIQUE
+
+
+@pytest.mark.parametrize("n_copies", [1, 3])
+def test_one_distinct_input(n_copies):
+    X, Y = np.tile([[3e-9, -1e-8]], (n_copies, 1)), np.tile([[1.0, 2.0]], (n_copies, 1))
+    beside = [[3e-9, -1e-8], [1.0, 0.0]]
+    constant = mtrelu.solve(X, Y, 0.01, skip="constant").optimal_set()
+    assert constant.verdict is Verdict.UNIQUE and constant.sparsest().n_neurons == 0
+    for values in (*constant.range(beside), constant.sample()[0](beside)):
+        np.testing.assert_allclose(values, [[1.0, 2.0]] * 2, rtol=1e-15)
+    affine = mtrelu.solve(X, Y, 0.01).optimal_set()
+    assert affine.verdict is Verdict.NOT_UNIQUE
+    low, high = affine.range(beside)
+    np.testing.assert_allclose([low[0], high[0]], [[1.0, 2.0]] * 2, rtol=1e-12)
+    assert np.all(low[1] == -np.inf) and np.all(high[1] == np.inf)
+    witness = affine.witness()
+    np.testing.assert_allclose(witness(X), Y, rtol=1e-14)
+    assert np.abs(witness(X + 1e-8) - affine.network(X + 1e-8)).max() > 0.1
+    assert mtrelu.solve(X, 0 * Y, 0.01).optimal_set().verdict is Verdict.NOT_UNIQUE
+
+
+@pytest.mark.parametrize("skip", ["affine", "constant"])
+@pytest.mark.parametrize("apart", [1e-9, 1e-8, 1e-6])
+def test_close_pairs_of_points_do_not_spoil_samples(skip, apart):
+    rng = np.random.default_rng(5)
+    for n_inputs, n_tasks in ((4, 3), (2, 1), (2, 2)):
+        half = rng.standard_normal((3, n_inputs))
+        X = np.vstack([half, half + apart * rng.standard_normal(half.shape)])
+        problem = Problem.make(X, rng.standard_normal((6, n_tasks)), 0.5, skip=skip)
+        network, P = optimum(problem)
+        optima = OptimalPolytope.of_solution(problem, network, P)
+        best = objective(problem, network)
+        members = [*optima.sample(4, 0), optima.sparsest(), optima.network]
+        # An affine function with slopes of the size of 1/apart is evaluated to some digits only.
+        room = 1e-9 + 1e-15 * np.abs(network.A).max()
+        assert all(objective(problem, member) <= best * (1 + room) for member in members)
+        low, high = optima.range(half + 0.3)
+        for member in members:
+            values = member(half + 0.3)
+            assert np.all(values >= low - 1e-6) and np.all(values <= high + 1e-6)
+
+
+def test_no_network_is_shown_that_is_worse_than_the_one_given():
+    # A combination of neurons, one of which is far too long, that vanishes only nearly.
+    problem = two_squares(1, "constant")
+    optima = OptimalPolytope.of_solution(problem, *optimum(problem))
+    coefficients = optima._family.coefficients
+    wrong = np.random.default_rng(0).standard_normal((coefficients.start.size, 3))
+    spoilt = replace(coefficients, null=np.linalg.qr(wrong)[0])
+    optima = replace(optima, _family=replace(optima._family, coefficients=spoilt))
+    best = objective(problem, optima.network)
+    for network in (*optima.sample(5, 0), optima.sparsest()):
+        assert objective(problem, network) == pytest.approx(best, rel=1e-9)
+
+
+@pytest.mark.parametrize(("x_scale", "y_scale"), [(1e8, 1.0), (1.0, 1e-8), (1e-8, 1e8)])
+def test_a_free_slope_is_as_large_as_those_of_the_labels(x_scale, y_scale):
+    rng = np.random.default_rng(7)
+    X = x_scale * np.column_stack([rng.standard_normal(8), np.full(8, 3.0)])
+    for Y in (rng.standard_normal((8, 2)), X / x_scale @ [[1.0, 2.0], [0.0, 1.0]]):
+        problem = Problem.make(X, y_scale * Y, 0.1 * x_scale * y_scale)
+        optima = mtrelu.solve(X, problem.Y, problem.alpha).optimal_set()
+        assert optima.verdict is Verdict.NOT_UNIQUE, optima.reason
+        network, witness = optima.network, optima.witness()
+        rounding = 0.5 * problem.Y.size * (1e-14 * y_scale) ** 2
+        assert objective(problem, witness) <= objective(problem, network) * (1 + 1e-9) + rounding
+        np.testing.assert_allclose(witness(X), network(X), rtol=0, atol=1e-13 * y_scale)
+        beside = X + np.array([0.0, x_scale])
+        assert np.abs(witness(beside) - network(beside)).max() > 0.1 * y_scale
+
+
+def test_inputs_in_a_hyperplane_are_no_excuse_for_networks_that_are_not_optimal():
+    line = np.random.default_rng(1).standard_normal(9)
+    problem = Problem.make(np.column_stack([line, line]), np.sin(3 * line), 0.05)
+    A, c, _ = problem.affine_fit()
+    flat = ReLUNetwork(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1)), A, c)
+    optima = OptimalPolytope.of_solution(problem, flat)
+    assert optima.verdict is Verdict.UNDECIDED and optima.witness() is None
+    assert "span only 1 of 2" in optima.reason and "gap" in optima.reason
+
+
+@pytest.mark.parametrize("skip", ["affine", "constant"])
+@pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-12])
+def test_nearly_symmetric_squares_are_not_called_symmetric(skip, size):
+    rng = np.random.default_rng(3)
+    exact = two_squares(1, skip)
+    for moved in (0.0, size):
+        X = SQUARES + moved * rng.standard_normal((8, 2))
+        Y = exact.Y + (size - moved) * rng.standard_normal((8, 1))
+        problem = Problem.make(X, Y, exact.alpha, skip=skip)
+        network, P = optimum(problem)
+        optima = OptimalPolytope.of_solution(problem, network, P)
+        # With the symmetry goes what makes functions of one and of the other input equally good.
+        if optima.verdict is Verdict.NOT_UNIQUE:
+            points = grid(21)
+            apart = np.abs(optima.witness()(points) - optima.network(points)).max()
+            assert apart < 0.9, optima.reason
+        check_members(optima, problem, objective(problem, network))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-7, 1e-9, 1e-11, 1e-13])
+def test_a_second_task_decides_however_small_it_is(size):
+    """Its columns φ_k u_kᵀ are independent, so the optimum is unique; others cost size² only."""
+    x = np.arange(-3.0, 4.0)
+    y = np.array([2, 1, 0.5, 0.3, 0.5, 1, 2])
+    more = size * np.random.default_rng(1).standard_normal(7)
+    for Y, expected in ((np.c_[y, 0 * y], "not unique"), (np.c_[y, more], "unique")):
+        problem = Problem.make(x, Y, 0.1, skip="constant")
+        optima = OptimalPolytope.of_solution(problem, *optimum(problem))
+        assert optima.verdict in (expected, "undecided"), optima.reason
+        assert optima.verdict == expected or Y[0, 1] != 0.0
 
 
 def test_what_cannot_work_is_named():

@@ -216,7 +216,7 @@ class OptimalPolytope:
     @property
     def _free_slopes(self) -> bool:
         d, q = self._family.hull.axes.shape
-        return bool(self._family.skip.shape[0] > 1 and q < d)
+        return self._standard.problem.skip == "affine" and q < d
 
     def _rotated(self, network: ReLUNetwork) -> ReLUNetwork:
         return network if self._back is None else rotated(network, self._back)

@@ -23,12 +23,19 @@ _EPS = float(np.finfo(np.float64).eps)
 _PARALLEL = 64 * _EPS
 # Combinations of K neurons of norm one that vanish at the data do so up to √K times this.
 _VANISHING = 1e-14
-# What these neurons may leave of the fitted values, which are known a few digits less well.
+# What is left of the fitted values by these neurons is rounding, or nothing that others would fit.
 _FITTED = 1e-11
+_SAME_SHARE = 1e-6
 
 
 def exact_part(
-    problem: Problem, family: Family, field: Field, values: FloatArray, *, rotated: bool
+    problem: Problem,
+    family: Family,
+    field: Field,
+    values: FloatArray,
+    left: float,
+    *,
+    rotated: bool,
 ) -> Family | None:
     """Return the functions of a family that equalities exact to rounding make optimal.
 
@@ -42,6 +49,8 @@ def exact_part(
         The dual function.
     values : ndarray of shape (n, T)
         What the functions are at the data.
+    left : float
+        The share of the values that all neurons of the family leave over.
     rotated : bool
         Whether the tasks are combinations of the given ones: then each of them has rounding of
         the size of all, else of its own size.
@@ -70,8 +79,8 @@ def exact_part(
         (int(place[k]), int(place[end])) for k, end in support.joins if known[k] and known[end]
     ]
     exact = Support(support.w[kept], support.b[kept], support.u[kept], joins, support.far[kept])
-    part, left = Family.of(family.hull, field, exact, values)
-    if left > _FITTED or kept.size == 0:
+    part, without = Family.of(family.hull, field, exact, values)
+    if kept.size == 0 or without > max(_FITTED, left * (1 + _SAME_SHARE)):
         return None
     # Combinations have to vanish in each task, however small its share.
     share = 1.0 if rotated else np.abs(exact.u).max(axis=0)

@@ -92,16 +92,19 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         if duality_gap(small, better, case.point.P) > 0.5 * case.point.gap:
             break
         case = _case(small, better, case.point.P, oracle, X, group, reach)
-    if case.left > _LEFT_OVER:
+    base = case.family.network(case.family.coefficients.start)
+    standard = Standard.of(small, net, case.point.P)
+    fits = case.left <= _LEFT_OVER and standard.accepts(base)
+    if not fits:
         known = Support.of_network(oracle.hull, net)
         values = _at_distinct(small, case.point, case.field, net(small.X))
         family, _ = Family.of(oracle.hull, case.field, known, values)
         case = replace(case, network=net, family=family)
-    base = case.family.network(case.family.coefficients.start)
-    gap = duality_gap(small, base, case.point.P) if case.point.proved else np.inf
-    proof = prove_unique(case.field, case.peaks)
-    complete = case.exhaustive and case.left <= _LEFT_OVER and not case.arcs
+        base = case.family.network(case.family.coefficients.start)
     standard = Standard.of(small, base, case.point.P)
+    gap = standard.gap if case.point.proved else np.inf
+    proof = prove_unique(case.field, case.peaks)
+    complete = case.exhaustive and fits and not case.arcs
 
     verdict, witness, family = Verdict.UNDECIDED, None, case.family
     d, q = oracle.hull.axes.shape
@@ -116,19 +119,21 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
             reason += " On the span of the inputs the optimal function is unique."
         if gap <= standard.room:
             witness = _tilted(base, oracle.hull, small, standard)
-        if witness is None:
+        if witness is not None:
+            verdict = Verdict.NOT_UNIQUE
+        elif gap > standard.room:
             reason += (
                 f" But the relative gap of {gap / case.primal:.1g} is too large to show two "
                 f"optimal networks; solve with tol={WITNESS_GAP / 100:g}."
             )
         else:
-            verdict = Verdict.NOT_UNIQUE
+            reason += " But rounding of such a slope at the data costs more than the optimum."
     elif on_hull:
         verdict = Verdict.UNIQUE
         reason = _why_unique(proof, case)
         family = family.fixed()
     else:
-        pair = _two_optima(case, standard, back) if gap <= standard.room else None
+        pair = _two_optima(case, standard, back) if fits and gap <= standard.room else None
         if pair is not None:
             verdict = Verdict.NOT_UNIQUE
             witness, reason = _farther(network, pair, back), pair.reason
@@ -269,7 +274,9 @@ class _Pair:
 def _two_optima(case: _Case, standard: Standard, back: FloatArray | None) -> _Pair | None:
     """Look for two networks that are optimal and differ."""
     problem, field = case.problem, case.field
-    exact = exact_part(problem, case.family, field, case.values, rotated=back is not None)
+    exact = exact_part(
+        problem, case.family, field, case.values, case.left, rotated=back is not None
+    )
     if exact is None:
         return None
     hull, rng = exact.hull, np.random.default_rng(0)
@@ -397,9 +404,8 @@ def _tilted(
         labels = np.ones_like(labels)
     far = float(np.abs(problem.X).max()) or 1.0
     for inputs in (hull.scale if hull.axes.size else far, far):
-        slope = labels / inputs
-        A = network.A + np.outer(slope, across)
-        tilted = replace(network, A=A, c=network.c - slope * (across @ hull.centre))
+        tilt = np.outer(labels / inputs, across)
+        tilted = replace(network, A=network.A + tilt, c=network.c - hull.centre @ tilt.T)
         if standard.accepts(tilted):
             return tilted
     return None

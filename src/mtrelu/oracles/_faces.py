@@ -15,6 +15,15 @@ import numpy as np
 from numba import njit
 
 from mtrelu.oracles._cells import TIE, has_bit
+from mtrelu.oracles._forms import (
+    gram,
+    is_bounded,
+    length_of,
+    restrict,
+    top_eigenpair,
+    trace,
+    triangle,
+)
 from mtrelu.oracles._local import is_maximiser
 from mtrelu.validation import FloatArray
 
@@ -47,113 +56,6 @@ class Pencil(NamedTuple):
 
 
 @njit(cache=True)
-def _bounded(
-    form: np.ndarray, k: int, threshold: float, room: float, work: np.ndarray
-) -> bool:  # fmt: skip
-    # Whether the largest eigenvalue of form[:k, :k], of which rounding may have moved `room`, is
-    # below the square of the threshold: LDL', whose own rounding is relative to that square.
-    square, trace = threshold * threshold * (1.0 - 16 * k * k * _EPS) - room, 0.0
-    if threshold <= 0.0 or square <= 0.0:
-        return False
-    for i in range(k):
-        trace += form[i, i]
-    if trace < square:
-        return True
-    for i in range(k):
-        for c in range(i):
-            work[i, c] = -form[i, c]
-        work[i, i] = square - form[i, i]
-    for i in range(k):
-        pivot = work[i, i]
-        if not pivot > 0.0:
-            return False
-        for row in range(i + 1, k):
-            factor = work[row, i] / pivot
-            for c in range(i + 1, row + 1):
-                work[row, c] -= factor * work[c, i]
-    return True
-
-
-@njit(cache=True)
-def _top_eigenpair(
-    form: np.ndarray, k: int, A: np.ndarray, V: np.ndarray, out: np.ndarray
-) -> float:
-    # Jacobi rotations: for a handful of rows nothing is faster.
-    for i in range(k):
-        for c in range(k):
-            A[i, c] = form[i, c]
-            V[i, c] = 1.0 if i == c else 0.0
-    for _ in range(30):
-        off, size = 0.0, 0.0
-        for i in range(k):
-            size += A[i, i] * A[i, i]
-            for c in range(i):
-                off += A[i, c] * A[i, c]
-        if off <= 1e-33 * size:
-            break
-        for i in range(k - 1):
-            for c in range(i + 1, k):
-                if A[i, c] == 0.0:
-                    continue
-                theta = (A[c, c] - A[i, i]) / (2 * A[i, c])
-                t = 1.0 / (abs(theta) + math.sqrt(theta * theta + 1.0))
-                if theta < 0:
-                    t = -t
-                cosine = 1.0 / math.sqrt(t * t + 1.0)
-                sine = t * cosine
-                for m in range(k):
-                    x, y = A[m, i], A[m, c]
-                    A[m, i], A[m, c] = cosine * x - sine * y, sine * x + cosine * y
-                    x, y = V[m, i], V[m, c]
-                    V[m, i], V[m, c] = cosine * x - sine * y, sine * x + cosine * y
-                for m in range(k):
-                    x, y = A[i, m], A[c, m]
-                    A[i, m], A[c, m] = cosine * x - sine * y, sine * x + cosine * y
-    best = 0
-    for i in range(1, k):
-        if A[i, i] > A[best, best]:
-            best = i
-    for m in range(k):
-        out[m] = V[m, best]
-    return float(max(A[best, best], 0.0))
-
-
-@njit(cache=True)
-def _restrict(
-    basis: np.ndarray, form: np.ndarray, k: int, across: np.ndarray, length: float,
-    v: np.ndarray, new_basis: np.ndarray, new_form: np.ndarray,
-) -> None:  # fmt: skip
-    # To the hyperplane orthogonal to `across`, given in the basis: a Householder reflection.
-    q = basis.shape[0]
-    for i in range(k):
-        v[i] = across[i] / length
-    v[0] += 1.0 if v[0] >= 0 else -1.0
-    dot = 0.0
-    for i in range(k):
-        dot += v[i] * v[i]
-    beta, inner = 2.0 / dot, 0.0
-    for i in range(k):
-        t = 0.0
-        for c in range(k):
-            t += form[i, c] * v[c]
-        across[i] = t
-        inner += t * v[i]
-    for i in range(1, k):
-        for c in range(1, k):
-            new_form[i - 1, c - 1] = (
-                form[i, c]
-                - beta * (v[i] * across[c] + across[i] * v[c])
-                + beta * beta * inner * v[i] * v[c]
-            )
-    for a in range(q):
-        t = 0.0
-        for c in range(k):
-            t += basis[a, c] * v[c]
-        for c in range(1, k):
-            new_basis[a, c - 1] = basis[a, c] - beta * t * v[c]
-
-
-@njit(cache=True)
 def _active_sum(
     Z: np.ndarray, P: np.ndarray, pivot: int, points: np.ndarray, sides: np.ndarray,
     starts: np.ndarray, positive: np.ndarray,
@@ -167,74 +69,6 @@ def _active_sum(
                     for a in range(Z.shape[1]):
                         G[t, a] += P[i, t] * (Z[i, a] - Z[pivot, a])
     return G
-
-
-@njit(cache=True)
-def _triangle(G: np.ndarray) -> np.ndarray:
-    # R of G = Q R if G has more rows than columns, as |G w| = |R w|: Householder reflections.
-    n_rows, q = G.shape
-    if n_rows <= q:
-        return G
-    R = np.zeros((q, q))
-    for c in range(q):
-        square = 0.0
-        for t in range(c, n_rows):
-            square += G[t, c] * G[t, c]
-        R[c, c] = -math.sqrt(square) if G[c, c] > 0.0 else math.sqrt(square)
-        first = G[c, c] - R[c, c]
-        if first == 0.0:
-            for m in range(c + 1, q):
-                R[c, m] = G[c, m]
-            continue
-        G[c, c] = first
-        for m in range(c + 1, q):
-            dot = 0.0
-            for t in range(c, n_rows):
-                dot += G[t, c] * G[t, m]
-            dot /= first * R[c, c]
-            for t in range(c, n_rows):
-                G[t, m] += dot * G[t, c]
-            R[c, m] = G[c, m]
-    return R
-
-
-@njit(cache=True)
-def _length(G: np.ndarray, w: np.ndarray) -> float:
-    # |G w|, to rounding of G: the root of w'G'G w loses half the digits where it is small.
-    total = 0.0
-    for t in range(G.shape[0]):
-        entry = 0.0
-        for a in range(w.size):
-            entry += G[t, a] * w[a]
-        total += entry * entry
-    return math.sqrt(total)
-
-
-@njit(cache=True)
-def _gram(G: np.ndarray, basis: np.ndarray, k: int, row: np.ndarray, form: np.ndarray) -> None:
-    # (G B)'(G B): from G itself, so that rounding is relative to the form on this flat alone.
-    for a in range(k):
-        for c in range(k):
-            form[a, c] = 0.0
-    for t in range(G.shape[0]):
-        for c in range(k):
-            row[c] = 0.0
-            for a in range(G.shape[1]):
-                row[c] += G[t, a] * basis[a, c]
-        for a in range(k):
-            for c in range(a + 1):
-                form[a, c] += row[a] * row[c]
-    for a in range(k):
-        for c in range(a):
-            form[c, a] = form[a, c]
-
-
-@njit(cache=True)
-def _trace(form: np.ndarray, k: int) -> float:
-    total = 0.0
-    for i in range(k):
-        total += form[i, i]
-    return total
 
 
 @njit(cache=True)
@@ -448,11 +282,11 @@ def refine(
         cell, side = survivor >> 1, survivor & 1
         for c in range(n):
             positive[c] = has_bit(cells[cell], c) != (side == 1)
-        G = _triangle(_active_sum(Z, P, pivot, points, sides, starts, positive))
+        G = triangle(_active_sum(Z, P, pivot, points, sides, starts, positive))
         for a in range(q):
             for m in range(q):
                 bases[0, a, m] = 1.0 if a == m else 0.0
-        _gram(G, bases[0], q, x, forms[0])
+        gram(G, bases[0], q, x, forms[0])
         n_incident[0], errors[0] = rays_from[cell + 1] - rays_from[cell], error
         for m in range(n_incident[0]):
             incident[0, m] = rays_of[rays_from[cell] + m] ^ side
@@ -464,16 +298,16 @@ def refine(
                 limit = state[0] - errors[level]
                 here = incident[level, : n_incident[level]]
                 # What rounding can move a form is relative to the form that it was made from.
-                made_from = _trace(forms[max(level - 1, 0)], min(k + 1, q))
+                made_from = trace(forms[max(level - 1, 0)], min(k + 1, q))
                 room = 128 * q * _EPS * made_from
-                if _bounded(forms[level], k, limit, room, work) or (
+                if is_bounded(forms[level], k, limit, room, work) or (
                     level > 0 and _below(here, vectors, values, moved, limit, w, weights)
                 ):
                     level -= 1
                     continue
                 if level > 0:
-                    _gram(G, bases[level], k, x, forms[level])
-                tops[level] = math.sqrt(_top_eigenpair(forms[level], k, work, rotations, x))
+                    gram(G, bases[level], k, x, forms[level])
+                tops[level] = math.sqrt(top_eigenpair(forms[level], k, work, rotations, x))
                 tops[level] *= 1.0 + 16 * q * _EPS
                 if tops[level] < limit:
                     level -= 1
@@ -488,7 +322,7 @@ def refine(
                         w[a] *= lies
                     state[1] = max(state[1], tops[level] + errors[level])
                     if raising:
-                        state[0] = max(state[0], _length(G, w))
+                        state[0] = max(state[0], length_of(G, w))
                     if _worth_returning(
                         w, chosen[:level], here, positive, zeros, Z, P, pivot, points, sides, starts
                     ):
@@ -534,11 +368,11 @@ def refine(
                 across[level, a] = 0.0
                 for m in range(k):
                     across[level, a] += bases[level, a, m] * x[m] / length
-            _restrict(
+            restrict(
                 bases[level], forms[level], k, x, length, w, bases[level + 1], forms[level + 1]
             )  # fmt: skip
             n_incident[level + 1] = found
-            errors[level + 1] = errors[level] + slips[level] * _length(G, across[level])
+            errors[level + 1] = errors[level] + slips[level] * length_of(G, across[level])
             chosen[level] = c
             level, arrived = level + 1, True
     return count

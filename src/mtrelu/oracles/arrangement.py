@@ -165,9 +165,10 @@ class ArrangementOracle(Oracle):
             U = Z - Z[j]
             size = float(weights @ np.linalg.norm(U, axis=1))
             tied = 8 * q * arrangement.treated_as_zero * stretch
+            tied *= float(weights @ (self._sizes + self._sizes[j]))
             # Sums of N terms, their triangle and its products with a basis; four times that, as the
             # top eigenvector may seem to be beyond a facet where the maximum is no less.
-            error = 2 * (Z.shape[0] + 16 * q) * _EPS * size + tied * float(weights @ (self._sizes + self._sizes[j]))
+            error = 2 * (Z.shape[0] + 16 * q) * _EPS * size + tied
             moved = 2 * uneven * arrangement.ray_error
             h = arrangement.vectors @ U.T
             values = np.linalg.norm([np.maximum(h, 0.0) @ P, np.maximum(-h, 0.0) @ P], axis=2)

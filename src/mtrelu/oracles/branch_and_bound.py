@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 
 from mtrelu.oracles import OracleResult
-from mtrelu.oracles._faces import _top_eigenpair
+from mtrelu.oracles._forms import top_eigenpair
 from mtrelu.oracles.arrangement import _ranked
 from mtrelu.oracles.base import Oracle
 from mtrelu.validation import FloatArray, InvalidInputError
@@ -219,7 +219,7 @@ def _bounds(
             continue
         if left == 0:  # s is linear, its norm may be bounded for all directions
             _linear_form(Z, P, j, h, B)
-            square = _top_eigenpair(B, q, work, rotations, x)
+            square = top_eigenpair(B, q, work, rotations, x)
             bounds[node] = min(bounds[node], math.sqrt(square) * (1 + 1e-14))
             continue
         # L L' = V, and the largest eigenvalue of L⁻¹ B L⁻ᵀ; not for thin cones, which lose digits.
@@ -244,7 +244,7 @@ def _bounds(
                         value -= L[k, m] * B[m, c]
                     B[k, c] = value / L[k, k]
             B[:] = B.T.copy()
-        square = _top_eigenpair(B, q, work, rotations, x) * (1 + 64 * q * _EPS / thinnest)
+        square = top_eigenpair(B, q, work, rotations, x) * (1 + 64 * q * _EPS / thinnest)
         bounds[node] = min(bounds[node], math.sqrt(square))
 
 

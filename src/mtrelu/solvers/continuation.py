@@ -30,8 +30,8 @@ _NEWTON_STEPS = 5
 _DIRECTIONS = 50
 _LEAST = 1e-9  # of the largest α: below, rounding of the residual spoils the dual variable
 _REFINEMENTS = 3
-_MET = 1e-9  # largest error, relative to the spread of the labels, of a network that meets them
-_LARGEST_SYSTEM = 3000  # labels that Newton's method on the positions can still afford
+_ROUNDING = 8 * np.finfo(np.float64).eps  # of the terms that add up to a prediction
+_LARGEST_SYSTEM = 3e6  # entries of a Jacobian that Newton's method on positions can still afford
 
 
 def fit_interpolant(
@@ -88,10 +88,13 @@ def fit_interpolant(
         network = fit.network
         P = fit.dual / (alpha * max(fit.violation, 1.0))
         met = _meet_labels(equal, network)
-        if _misses(problem, met) > _MET:
-            met = _meet_labels(equal, _moved_to_labels(equal, network, pricing.hull))
+        if not _meets(problem, met) or met.path_cost() > 1.01 * network.path_cost():
+            met = min(
+                (met, _meet_labels(equal, _moved_to_labels(equal, network, pricing.hull))),
+                key=lambda each: each.path_cost() if _meets(problem, each) else np.inf,
+            )
         cost = met.path_cost()
-        if _misses(problem, met) <= _MET and cost < least:
+        if cost < least and _meets(problem, met):
             least, best = cost, met
         value = float(np.sum(P * problem.Y))
         if value > proved:
@@ -171,7 +174,8 @@ def _moved_to_labels(problem: Problem, network: ReLUNetwork, hull: Hull) -> ReLU
     (see `mtrelu.solvers.sliding`), each step the shortest in the balanced weights (y, z).
     """
     small, back = problem.compressed()
-    if small.Y.size > _LARGEST_SYSTEM or network.n_neurons == 0:
+    unknowns = network.n_neurons * (hull.Z.shape[1] + small.n_tasks)
+    if small.Y.size * unknowns > _LARGEST_SYSTEM or network.n_neurons == 0:
         return network
     neurons = Neurons.at(hull, network.w, network.b)
     if len(neurons) != network.n_neurons:
@@ -232,8 +236,17 @@ def _exact_where_constant(problem: Problem, network: ReLUNetwork) -> ReLUNetwork
     ).pruned()
 
 
-def _misses(problem: Problem, network: ReLUNetwork) -> float:
-    """Largest error, relative to the spread of the labels."""
-    spread = float(np.ptp(problem.Y, axis=0).max())
-    error = float(np.abs(problem.Y - network(problem.X)).max())
-    return error / spread if spread > 0 else error
+def _meets(problem: Problem, network: ReLUNetwork) -> bool:
+    """Whether a network passes through the labels up to the rounding of its parameters."""
+    reach = float(np.linalg.norm(problem.X, axis=1).max())
+    sizes = np.linalg.norm(network.w, axis=1) * reach + np.abs(network.b)
+    scale = (
+        np.abs(problem.Y).max(axis=0)
+        + sizes @ np.abs(network.v)
+        + np.linalg.norm(network.A, axis=1) * reach
+        + np.abs(network.c)
+    )
+    errors = np.abs(problem.Y - network(problem.X)).max(axis=0)
+    spread = np.ptp(problem.Y, axis=0)
+    varies = spread > 0  # the others are left to the skip connection in the end
+    return bool(np.all(errors[varies] <= np.minimum(_ROUNDING * scale, 1e-4 * spread)[varies]))
