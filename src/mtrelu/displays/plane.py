@@ -260,10 +260,13 @@ class SurfaceDisplay:
 
     def _draw_surface(self, ax: Any) -> None:
         _, norm = self._levels()
-        mesh = np.meshgrid(*self.grid)
+        # Thinned here: matplotlib would pad its polygons with NaN, and warn when it projects them.
+        down, across = (-(-n // 80) for n in self.values.shape)
+        thin = np.s_[::down, ::across]
+        mesh = [coordinates[thin] for coordinates in np.meshgrid(*self.grid)]
         ax.plot_surface(
-            *mesh, self.values, cmap="viridis", norm=norm, rcount=80, ccount=80, lw=0, alpha=0.85,
-            antialiased=True,
+            *mesh, self.values[thin], cmap="viridis", norm=norm, rstride=1, cstride=1, lw=0,
+            alpha=0.85, antialiased=True,
         )  # fmt: skip
         ax.scatter(*self.X.T, self.y, color=RED, s=12.0, depthshade=False)
         ax.set_zlabel(self.task)

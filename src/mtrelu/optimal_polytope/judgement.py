@@ -404,7 +404,11 @@ def _tilted(
         labels = np.ones_like(labels)
     far = float(np.abs(problem.X).max()) or 1.0
     for inputs in (hull.scale if hull.axes.size else far, far):
-        tilt = np.outer(labels / inputs, across)
+        # Powers of two, so that multiples of one coordinate have no rounding.
+        slope = np.where(
+            labels > 0, np.exp2(np.floor(np.log2(np.maximum(labels, 1e-300) / inputs))), 0.0
+        )
+        tilt = np.outer(slope, across)
         tilted = replace(network, A=network.A + tilt, c=network.c - hull.centre @ tilt.T)
         if standard.accepts(tilted):
             return tilted
