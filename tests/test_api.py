@@ -64,7 +64,11 @@ REFUSED = {
         {"method": "spline", "skip": "constant"},
         ["spline", "constant", "columns"],
     ),
-    "columns on a line": ((X, Y, 0.1), {"method": "columns"}, ["columns", "one input", "spline"]),
+    "rounds as text": ((X, Y, 0.1), {"max_iter": "3"}, ["max_iter", "'3'", "whole number"]),
+    "rounds with decimals": ((X, Y, 0.1), {"max_iter": 1.5}, ["max_iter", "1.5"]),
+    "seconds as text": ((X, Y, 0.1), {"time_limit": "1"}, ["time_limit", "'1'", "seconds"]),
+    "callback that is none": ((X, Y, 0.1), {"callback": 3}, ["callback", "3", "function"]),
+    "warm start that is none": ((PLANE, Y, 0.1), {"warm_start": "a"}, ["warm_start", "str"]),
     "seed text": ((PLANE, Y, 0.1), {"random_state": "lucky"}, ["random_state", "'lucky'"]),
     "negative seed": ((PLANE, Y, 0.1), {"random_state": -1}, ["random_state", "-1", ">= 0"]),
     "seed with decimals": ((PLANE, Y, 0.1), {"random_state": 0.5}, ["random_state", "0.5"]),
@@ -426,3 +430,14 @@ def test_the_best_that_search_finds_is_not_called_certified():
     if certificate.relative_gap > certificate.tol:
         assert solution.status in (Status.UNCERTIFIED, Status.LIMIT_REACHED)
         assert certificate.estimated_relative_gap is not None
+
+
+def test_columns_on_a_line_find_what_the_spline_method_finds():
+    rng = np.random.default_rng(3)
+    x, labels = rng.standard_normal(20), rng.standard_normal((20, 3))
+    alpha = 0.05 * mtrelu.alpha_max(x, labels)
+    spline = mtrelu.solve(x, labels, alpha, tol=1e-9)
+    columns = mtrelu.solve(x, labels, alpha, method="columns", tol=1e-9)
+    assert spline.status is columns.status is Status.CERTIFIED
+    assert columns.certificate.primal == pytest.approx(spline.certificate.primal, rel=2e-9)
+    assert np.allclose(columns.network(x), spline.network(x), rtol=0, atol=1e-4)

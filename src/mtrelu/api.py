@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ PATIENCE = 2.0  # seconds for branch and bound after a fit
 SPACE_VERDICT_TOL = 1e-12  # several inputs: places of neurons are known to about its root
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     """An optimal network and the proof.
 
@@ -39,7 +40,8 @@ class Solution:
     network : ReLUNetwork
         The network found.
     certificate : Certificate
-        How far from optimal it can be; computed by code that shares nothing with the solver.
+        How far from optimal it can be; computed by code that shares nothing with the solver but,
+        with several inputs, the oracle.
     n_iter : int
         Rounds of the solver; 0 for a closed form.
     dual : ndarray of shape (N, T) or None
@@ -52,6 +54,10 @@ class Solution:
     n_iter: int
     dual: FloatArray | None
 
+    def __repr__(self) -> str:
+        """Return the conclusion and the sizes; the arrays can be long."""
+        return f"<Solution: {self.status.value}, {self.network!r}>"
+
     @property
     def status(self) -> Status:
         """What the certificate concludes, with advice."""
@@ -61,7 +67,8 @@ class Solution:
         """Return every optimal network: verdict, exact range of predictions, samples.
 
         For ``alpha > 0`` the problem is solved again to a relative gap of 1e-11 when the one at
-        hand does not decide whether the optimum is the only one; with several inputs to 1e-12.
+        hand does not decide whether the optimum is the only one; with several inputs to 1e-12, if
+        an exact oracle is affordable. That is done once; further calls return the same object.
 
         Returns
         -------
@@ -75,10 +82,15 @@ class Solution:
         >>> solution.optimal_set().verdict.value
         'not unique'
         """
+        return self._optimal_set
+
+    @cached_property
+    def _optimal_set(self) -> OptimalSet | OptimalPolytope:
         problem = self.problem
         if not _on_line(problem):
             network, dual = self.network, self.dual
-            if self.certificate.relative_gap > SPACE_VERDICT_TOL:
+            provable = self.certificate.oracle == "exact"
+            if provable and self.certificate.relative_gap > SPACE_VERDICT_TOL:
                 fit = _fit(problem, SPACE_VERDICT_TOL, start=network)
                 network, dual = fit.network, fit.dual()
             return OptimalPolytope.of_solution(problem, network, dual)
@@ -126,8 +138,8 @@ def solve(
     method : {"auto", "interpolation", "spline", "columns"}
         For one input and an affine skip connection ``"interpolation"`` is the closed form for
         ``alpha = 0`` and ``"spline"`` the working-set method for ``alpha > 0``, in time O(N T).
-        For everything else there is ``"columns"``, which generates neurons. ``"auto"`` picks the
-        one that applies.
+        ``"columns"``, which generates neurons, applies to everything, and ``"auto"`` picks it only
+        where the others do not.
     tol : float
         Relative duality gap at which the network counts as certified.
     sample_weight : array_like of shape (N,), optional
@@ -138,10 +150,12 @@ def solve(
         bound can prove something, it takes up to 2 seconds, or ``time_limit`` if that is less;
         :func:`certify` takes as long as it is told.
     random_state : int, Generator or None
-        Seed of the heuristic search for neurons with more than two inputs; None is 0. Nothing else
-        is random.
+        Seed of the heuristic search for neurons where the inputs span more than two dimensions, or
+        are too many for an exact search; None is 0. Nothing else is random.
     callback : callable, optional
-        Called with a :class:`mtrelu.solvers.progress.Progress` after each round.
+        Called with a :class:`mtrelu.solvers.progress.Progress` after each round. Where neurons
+        are generated for ``alpha = 0``, that is the progress for one of a falling sequence of
+        penalties.
     warm_start : ReLUNetwork, optional
         A network for a similar problem, whose neurons are tried first by ``"columns"``; the other
         methods do not need it.
@@ -180,13 +194,14 @@ def solve(
     """
     problem = _problem(X, Y, alpha, loss, skip, sample_weight)
     refuse_uncertifiable(problem, tol)
-    _refuse_options(problem, method, max_iter, time_limit)
+    _refuse_options(problem, method, max_iter, time_limit, callback)
     seed = _as_seed(random_state)
     if warm_start is not None:
-        problem.check_network(warm_start)
-    fit = _fit(problem, tol, max_iter, time_limit, callback, seed, warm_start)
+        problem.check_network(_as_start(warm_start))
+    columns = method == "columns" or not _on_line(problem)
+    fit = _fit(problem, tol, max_iter, time_limit, callback, seed, warm_start, columns)
     # For the squared loss the solver's dual variable is not asked for unless it is needed.
-    dual = None if _on_line(problem) and _residuals_suffice(problem) else fit.dual()
+    dual = fit.dual() if columns or not _residuals_suffice(problem) else None
     patience = PATIENCE if time_limit is None else min(time_limit, PATIENCE)
 
     def judged(hint: FloatArray | None) -> Certificate:
@@ -227,7 +242,8 @@ def certify(
     tol : float
         Relative gap at which the network counts as certified.
     time_limit : float
-        Seconds for branch and bound, where no exact search for a better neuron is affordable.
+        Seconds for branch and bound, where no exact search for a better neuron is affordable, and
+        for the fit that ``alpha = 0`` may need.
 
     Returns
     -------
@@ -253,9 +269,9 @@ def certify(
     problem = _problem(X, Y, alpha, loss, skip, sample_weight)
     candidate = as_network(network, n_inputs=problem.n_inputs)
     certificate = verify(problem, candidate, tol=tol, time_limit=time_limit)
-    undecided = (Status.CERTIFIED, Status.INFEASIBLE)
-    if problem.alpha == 0.0 and not _on_line(problem) and certificate.status not in undecided:
-        fit = _fit(problem, tol)
+    settled = certificate.status in (Status.CERTIFIED, Status.INFEASIBLE)
+    if problem.alpha == 0.0 and not _on_line(problem) and not settled:
+        fit = _fit(problem, tol, time_limit=time_limit)
         found = verify(
             problem, candidate, dual=fit.dual(), tol=tol, time_limit=time_limit,
             oracle=fit.oracle(),
@@ -283,8 +299,9 @@ def _fit(
     callback: Callable[[Progress], None] | None = None,
     seed: int = 0,
     start: ReLUNetwork | None = None,
+    columns: bool = False,
 ) -> _Fit:
-    if not _on_line(problem):
+    if columns or not _on_line(problem):
         return _fit_columns(problem, tol, max_iter, time_limit, callback, seed, start)
     if problem.alpha == 0.0:
         from mtrelu.solvers.interpolation import interpolate
@@ -327,8 +344,7 @@ def _fit_columns(
                 distinct.problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
                 callback=callback, start=start, constant=distinct.constant,
             )  # fmt: skip
-    # Made feasible here, for the verifier would also shrink what equal inputs add to it.
-    dual = distinct.dual(found.dual / max(found.violation, 1.0))
+    dual = distinct.dual(found.dual)
     merged = distinct.problem is not problem
     # An oracle for other inputs is of no use to the verifier.
     return _Fit(
@@ -373,8 +389,21 @@ def _as_seed(random_state: Any) -> int:
         ) from None
 
 
+def _as_start(warm_start: object) -> ReLUNetwork:
+    if not isinstance(warm_start, ReLUNetwork):
+        raise InvalidInputError(
+            f"warm_start is a {type(warm_start).__name__}, but only the neurons of a ReLUNetwork "
+            "can be tried first; pass mtrelu.as_network(model), or leave it out."
+        )
+    return warm_start
+
+
 def _refuse_options(
-    problem: Problem, method: str, max_iter: int | None, time_limit: float | None
+    problem: Problem,
+    method: str,
+    max_iter: int | None,
+    time_limit: float | None,
+    callback: object,
 ) -> None:
     if method not in METHODS:
         raise InvalidInputError(f"method is {method!r}; choose one of {', '.join(METHODS)}.")
@@ -383,12 +412,25 @@ def _refuse_options(
     else:
         needed = "interpolation" if problem.alpha == 0.0 else "spline"
         case = f"one input and alpha={problem.alpha:g}"
-    if method not in ("auto", needed):
+    if method not in ("auto", "columns", needed):
         raise InvalidInputError(
             f"method is {method!r}, which does not apply to {case}; pass method='auto' or "
             f"'{needed}'."
         )
-    if max_iter is not None and max_iter < 1:
-        raise InvalidInputError(f"max_iter is {max_iter}; pass a whole number of at least 1.")
-    if time_limit is not None and not time_limit >= 0:
-        raise InvalidInputError(f"time_limit is {time_limit}; pass seconds, at least 0.")
+    rounds: Any = max_iter  # which may be anything
+    seconds: Any = time_limit
+    whole = isinstance(rounds, int | np.integer) and not isinstance(rounds, bool)
+    if rounds is not None and not (whole and rounds >= 1):
+        raise InvalidInputError(
+            f"max_iter is {max_iter!r}, but rounds are counted; pass a whole number of at least 1, "
+            "or None for no limit."
+        )
+    if seconds is not None and not (isinstance(seconds, int | float | np.number) and seconds >= 0):
+        raise InvalidInputError(
+            f"time_limit is {time_limit!r}, but seconds are counted; pass a number of at least 0, "
+            "or None for no limit."
+        )
+    if callback is not None and not callable(callback):
+        raise InvalidInputError(
+            f"callback is {callback!r}, which cannot be called; pass a function of one Progress."
+        )

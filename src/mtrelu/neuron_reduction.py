@@ -71,6 +71,11 @@ def reduce_neurons(network: ReLUNetwork, X: Any, *, skip: str = "affine") -> ReL
             f'skip is {skip!r}, which is not a known skip connection; pass "affine" (A x + c), '
             '"constant" (c), or "none".'
         )
+    if not isinstance(network, ReLUNetwork):
+        raise InvalidInputError(
+            f"network is a {type(network).__name__}, but only the neurons of a ReLUNetwork can be "
+            "left out; pass mtrelu.as_network(model)."
+        )
     points = np.unique(as_inputs(X), axis=0)
     if points.shape[1] != network.n_inputs:
         raise InvalidInputError(

@@ -105,8 +105,12 @@ def alpha_path(
     (AlphaPath(4 of 4 penalties), array([0, 1, 1, 1]))
     """
     started = time.monotonic()
-    if time_limit is not None and not time_limit >= 0:
-        raise InvalidInputError(f"time_limit is {time_limit}; pass seconds, at least 0.")
+    seconds: Any = time_limit  # which may be anything
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise InvalidInputError(
+            f"time_limit is {time_limit!r}, but seconds are counted; pass a number of at least 0, "
+            "or None for no limit."
+        )
     if alphas is None:
         top = alpha_max(X, Y, loss=loss, skip=skip, sample_weight=sample_weight)
         penalties = _in_equal_ratios(top, n_alphas, alpha_min_ratio)
@@ -154,9 +158,15 @@ def alpha_path(
 def _in_equal_ratios(top: float, n_alphas: int, ratio: float) -> FloatArray:
     """Penalties from the top down to ratio times the top."""
     if isinstance(n_alphas, bool) or not isinstance(n_alphas, int | np.integer) or n_alphas < 2:
-        raise InvalidInputError(f"n_alphas is {n_alphas!r}; pass a whole number of at least 2.")
-    if not 0.0 < ratio < 1.0:
-        raise InvalidInputError(f"alpha_min_ratio is {ratio}; pass a number between 0 and 1.")
+        raise InvalidInputError(
+            f"n_alphas is {n_alphas!r}, but a path has two ends; pass a whole number of at least 2."
+        )
+    share: Any = ratio
+    if not (isinstance(share, float) and 0.0 < share < 1.0):
+        raise InvalidInputError(
+            f"alpha_min_ratio is {ratio!r}, but penalties fall from the largest to that share of "
+            "it; pass a number between 0 and 1."
+        )
     if not top * ratio > 0.0:
         raise InvalidInputError(
             "Y is fitted exactly without neurons, so every penalty gives the same network; pass "

@@ -47,7 +47,8 @@ class Status(enum.Enum):
         "not optimal",
         "Optimality could not be proved: the gap is an upper bound of what may still be gained.",
         "The network may be better than its gap suggests, for a gap proves nothing against it. "
-        "Compare with mtrelu.solve on the same data, alpha and loss, whose optimum is certified.",
+        "Compare with mtrelu.solve on the same data, alpha and loss. If it came from there, alpha "
+        "is below what float64 resolves for these data: raise alpha, or pass 0.",
     )
     UNCERTIFIED = (
         "uncertified",

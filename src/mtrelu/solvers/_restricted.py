@@ -194,10 +194,13 @@ class _Squared(RestrictedProblem):
         neurons = self.pruned(point, share).neurons.merged()
         if len(neurons) == 0:
             return point
-        found = slide(
-            self.hull.Z, neurons.faces, neurons.w, neurons.eta, self._Y, self._alpha,
-            self._skip, self.root[:, 0], gap=gap,
-        )  # fmt: skip
+        try:
+            found = slide(
+                self.hull.Z, neurons.faces, neurons.w, neurons.eta, self._Y, self._alpha,
+                self._skip, self.root[:, 0], gap=gap,
+            )  # fmt: skip
+        except np.linalg.LinAlgError:  # α is so small that the system is singular
+            return point
         moved = Neurons(found.w, found.b, found.faces, neurons.eta[:0])
         return self._point(moved, found.V, found.residual)
 

@@ -43,9 +43,7 @@ class ColumnsFit:
     network : ReLUNetwork
         The best network.
     dual : ndarray of shape (N, T)
-        The dual variable that seems to prove most.
-    violation : float
-        Largest value of its dual function that the oracle found, divided by α.
+        The dual variable that seems to prove most, shrunk until the oracle finds it feasible.
     n_iter : int
         Rounds.
     stopped : bool
@@ -54,7 +52,6 @@ class ColumnsFit:
 
     network: ReLUNetwork
     dual: FloatArray
-    violation: float
     n_iter: int
     stopped: bool
 
@@ -128,17 +125,10 @@ def fit_columns(
             proved, dual = point.objective - own_gap, point
             violation = found.value / level
         gap = max(min(own_gap, best.objective - proved), 0.0)
-        relative = gap / best.objective if best.objective > 0 else 0.0
+        relative = gap / max(best.objective + offset, 1e-300)
         if callback is not None:
             objective = (best.objective + offset) * restricted.unit**2
-            callback(
-                Progress(
-                    n_iter,
-                    objective,
-                    gap / max(best.objective + offset, 1e-300),
-                    len(point.neurons),
-                )
-            )
+            callback(Progress(n_iter, objective, relative, len(point.neurons)))
 
         if own_gap > 0.3 * smallest:  # new neurons may be too far apart
             apart *= 0.1
@@ -165,7 +155,8 @@ def fit_columns(
     tidy = restricted.pruned(best, idle_share(best, gap))
     if tidy.objective <= best.objective + 0.1 * enough:
         best = tidy
-    return ColumnsFit(restricted.network(best), restricted.dual(dual), violation, n_iter, stopped)
+    feasible = restricted.dual(dual) / max(violation, 1.0)
+    return ColumnsFit(restricted.network(best), feasible, n_iter, stopped)
 
 
 def _joined(restricted: RestrictedProblem, active: Neurons, new: Neurons, apart: float) -> Neurons:

@@ -86,9 +86,12 @@ def fit_interpolant(
         )
         n_iter += fit.n_iter
         network = fit.network
-        P = fit.dual / (alpha * max(fit.violation, 1.0))
+        P = fit.dual / alpha
         met = _meet_labels(equal, network)
-        if not _meets(problem, met) or met.path_cost() > 1.01 * network.path_cost():
+        late = time_limit is not None and time.monotonic() - begin >= time_limit
+        if not late and not (
+            _meets(problem, met) and met.path_cost() <= 1.01 * network.path_cost()
+        ):
             met = min(
                 (met, _meet_labels(equal, _moved_to_labels(equal, network, pricing.hull))),
                 key=lambda each: each.path_cost() if _meets(problem, each) else np.inf,
@@ -102,7 +105,7 @@ def fit_interpolant(
         spent = max_iter is not None and n_iter >= max_iter
         if fit.stopped or spent or last or least - proved <= 0.3 * tol * least:
             best = _exact_where_constant(problem, best)
-            return ColumnsFit(best, dual, 1.0, n_iter, fit.stopped or spent)
+            return ColumnsFit(best, dual, n_iter, fit.stopped or spent)
 
 
 def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:

@@ -52,7 +52,8 @@ class Distinct:
         group = group.reshape(-1)
         if len(X) == n:
             return cls(problem, 0.0, np.arange(n), problem)
-        weights = np.bincount(group, weights=problem.sample_weight)
+        weights = np.zeros(len(X))
+        np.add.at(weights, group, problem.sample_weight)
         share = (problem.sample_weight / weights[group])[:, np.newaxis]
         Y = np.zeros((len(X), problem.n_tasks))
         np.add.at(Y, group, share * problem.Y)

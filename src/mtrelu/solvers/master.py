@@ -20,7 +20,6 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 
 from mtrelu.validation import FloatArray
 
-_EPS = float(np.finfo(np.float64).eps)
 _MAX_STEPS = 80
 
 

@@ -113,7 +113,7 @@ def slide(
     -------
     Slide
         Neurons that reach the border of their face are pinned there; neurons that vanish are left
-        out. The objective is never larger than at the start.
+        out.
     """
     model = _Model(Z, Y, alpha, project, root_weights, gap)
     parts = [face.basis.T @ (np.sqrt(e) * u) for face, u, e in zip(faces, w, eta, strict=True)]
