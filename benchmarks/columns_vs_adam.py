@@ -3,8 +3,8 @@
 Adam trains 800 neurons with a skip connection on ½ Σ‖y − f(x)‖² + α/2 Σ_k (‖v_k‖² + ‖w_k‖²), with
 neither biases nor skip connection decayed, at a learning rate of 3e-3 for 40 % of the steps that
 then falls exponentially by 10³. It starts from small and from large output weights, and the better
-end counts, judged in path form, which is never larger. mtrelu's time is that of a certified
-optimum.
+end counts, judged in path form, which is never larger. mtrelu's time is taken to the same
+objective, and to its certificate.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import mtrelu
 from benchmarks import harness
 from benchmarks.columns_scaling import two_squares
 from benchmarks.harness import Figure, in_time_units
+from mtrelu.solvers.progress import Progress
 from mtrelu.status import Status
 
 ALPHA = 1e-3
@@ -35,14 +36,18 @@ STARTS = ((0.7, 1.0, 0.01), (0.1, 0.1, 0.1))
 
 def run(quick: bool) -> list[Figure]:
     if importlib.util.find_spec("torch") is None:
-        print("torch: not installed")
-        return []
+        return [Figure("columns: torch is not installed", math.nan, at_least=1)]
     figures = []
     mtrelu.solve(*two_squares(2), ALPHA)  # loads compiled code
     for n_tasks, steps in STEPS.items():
         X, Y = two_squares(n_tasks)
+        reached: list[tuple[float, float]] = []  # objective, and the seconds it took
         begin = time.perf_counter()
-        solution = mtrelu.solve(X, Y, ALPHA, tol=TOL)
+
+        def record(progress: Progress, begin: float = begin, reached: Any = reached) -> None:
+            reached.append((progress.objective, time.perf_counter() - begin))
+
+        solution = mtrelu.solve(X, Y, ALPHA, tol=TOL, callback=record)
         ours = time.perf_counter() - begin
         certificate = solution.certificate
         optimum = certificate.primal if solution.status is Status.CERTIFIED else math.nan
@@ -52,6 +57,7 @@ def run(quick: bool) -> list[Figure]:
             ends.append((mtrelu.certify(network, X, Y, ALPHA), network, theirs))
         end, network, theirs = min(ends, key=lambda each: each[0].primal)
         above = (end.primal - optimum) / optimum
+        as_good = min((seconds for value, seconds in reached if value <= end.primal), default=ours)
         active = int(np.sum(np.linalg.norm(network.v, axis=1) > 1e-3 * np.abs(network.v).max()))
         print(
             f"two squares T={n_tasks}: solve {in_time_units(ours)}, gap "
@@ -60,9 +66,10 @@ def run(quick: bool) -> list[Figure]:
             f"{end.relative_gap:.1e}), {active} of {WIDTH} neurons active",
             flush=True,
         )
-        label = f"Adam / solve, two squares T={n_tasks}"
+        label = f"Adam / solve to Adam's last objective, two squares T={n_tasks}"
         figures += [
-            Figure(f"columns: time of {label}", theirs / ours, at_least=1),
+            Figure(f"columns: time of {label}", theirs / as_good, at_least=1),
+            Figure(f"columns: … solve to its certificate (T={n_tasks})", theirs / ours, at_least=1),
             Figure(f"columns: … Adam ends above the optimum by (T={n_tasks})", above, at_least=0),
         ]
     return figures

@@ -34,8 +34,7 @@ COLUMN = 10.0
 
 def run(quick: bool) -> list[Figure]:
     if importlib.util.find_spec("scnn") is None:
-        print("pyscnn: not installed")
-        return []
+        return [Figure("columns: pyscnn is not installed", math.nan, at_least=1)]
     logging.getLogger("scnn").setLevel(logging.ERROR)  # that it stops early is measured
     X, Y = gaussian(20, 1)
     fraction = 0.1 * mtrelu.alpha_max(X, Y, skip="constant")
