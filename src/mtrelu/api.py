@@ -145,7 +145,8 @@ def solve(
     sample_weight : array_like of shape (N,), optional
         Multiplies the loss of each sample.
     max_iter, time_limit : optional
-        Rounds and seconds after which the best network so far is returned, with its certificate.
+        Rounds and seconds after which the best network so far is returned, with its certificate;
+        ``"columns"`` stops after 200 rounds if nothing else is said.
         A round under way is finished first. The certificate comes on top: where only branch and
         bound can prove something, it takes up to 2 seconds, or ``time_limit`` if that is less;
         :func:`certify` takes as long as it is told.

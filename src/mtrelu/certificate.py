@@ -40,7 +40,8 @@ class Certificate:
         ``primal``. Infinite when the objective overflows or, for ``alpha = 0``, when the network
         does not pass through the labels.
     relative_gap : float
-        ``gap / max(1e-300, primal)``.
+        ``gap / max(1e-300, primal)``. It means nothing where the objective itself is rounding; then
+        the status is certified on that ground, see `mtrelu.verify.verify`.
     oracle : str
         ``"exact"``, ``"bound"`` or ``"estimate"``: how the dual function was maximised. With
         ``"bound"`` the gap is a proof, but may be larger than it need be; with ``"estimate"`` the

@@ -28,6 +28,8 @@ _SLIDE_BELOW = 3e-3  # relative gap from which sliding pays
 _SLOW = 2  # rounds without a smaller gap after which neurons slide in any case
 _STALLED = 12  # rounds without a smaller gap
 _SAFETY = 0.8  # of the tolerance: the verifier leaves room for rounding
+_GOOD, _FAIR = 0.3, 0.7  # shares of the gap that a good and a fair round leave
+_ROOM = 50  # neurons that a round may add, besides as many as there are
 _CANDIDATES = 600  # as many neurons of an oracle are looked at in a round
 # One minus the correlation that two new neurons may have at first; less where that is too much.
 _APART = 0.05
@@ -78,7 +80,7 @@ def fit_columns(
     tol : float
         Relative duality gap at which to stop; an estimate where the oracle is one.
     max_iter : int, optional
-        Rounds after which to stop.
+        Rounds after which to stop; 200 by default.
     time_limit : float, optional
         Seconds after which no further round begins.
     callback : callable, optional
@@ -130,11 +132,11 @@ def fit_columns(
             objective = (best.objective + offset) * restricted.unit**2
             callback(Progress(n_iter, objective, relative, len(point.neurons)))
 
-        if own_gap > 0.3 * smallest:  # new neurons may be too far apart
+        if own_gap > _GOOD * smallest:  # new neurons may be too far apart
             apart *= 0.1
         if relative <= _SLIDE_BELOW:
             apart = 0.0
-        stalled = 0 if own_gap < 0.7 * smallest else stalled + 1
+        stalled = 0 if own_gap < _FAIR * smallest else stalled + 1
         smallest = min(smallest, own_gap)
         if gap <= enough or restricted.nothing_left or stalled > _STALLED:
             break
@@ -166,7 +168,7 @@ def _joined(restricted: RestrictedProblem, active: Neurons, new: Neurons, apart:
     Phi /= np.maximum(np.linalg.norm(Phi, axis=0), 1e-300)
     alike = Phi.T @ Phi > 1.0 - apart
     taken = np.arange(len(both)) < len(active)
-    room = 50 + len(active)
+    room = _ROOM + len(active)
     for k in range(len(active), len(both)):
         if room and not (alike[k] & taken).any():
             taken[k] = True
