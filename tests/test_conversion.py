@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -284,3 +285,22 @@ def test_torch_is_not_imported_for_other_models():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_module_without_values_is_refused():
+    module = torch.nn.Sequential(
+        torch.nn.Linear(2, 3, device="meta"), torch.nn.ReLU(), torch.nn.Linear(3, 1, device="meta")
+    )
+    with pytest.raises(InvalidInputError, match="without values"):
+        as_network(module)
+
+
+def test_a_module_without_hidden_neurons_is_a_constant():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says that nothing is initialised
+        module = torch.nn.Sequential(torch.nn.Linear(2, 0), torch.nn.ReLU(), torch.nn.Linear(0, 1))
+    network = as_network(module)
+    assert network.n_neurons == 0
+    with torch.no_grad():
+        expected = module(torch.zeros(1, 2)).numpy()
+    np.testing.assert_allclose(network(np.zeros((1, 2))), expected, rtol=1e-6, atol=1e-7)

@@ -166,16 +166,17 @@ def _linear_part(part: torch.nn.Linear, name: str) -> tuple[FloatArray, FloatArr
     import torch
 
     prefix = f"{name}." if name else ""
-    if torch.nn.parameter.is_lazy(part.weight) or not part.weight.is_floating_point():
+    weight, no_values = part.weight, torch.nn.parameter.is_lazy(part.weight) or part.weight.is_meta
+    if no_values or not weight.is_floating_point():
         raise InvalidInputError(
             f"model has {prefix}weight without values or not of a real floating type; call a lazy "
-            "module once, and pass real weights."
+            'module once, load a module on the device "meta", and pass real weights.'
         )
-    weight = _finite(part.weight.detach().cpu().double().numpy(), f"{prefix}weight")
+    w = _finite(weight.detach().cpu().double().numpy(), f"{prefix}weight")
     bias: torch.Tensor | None = part.bias
     if bias is None:
-        return weight, np.zeros(weight.shape[0])
-    return weight, _finite(bias.detach().cpu().double().numpy(), f"{prefix}bias")
+        return w, np.zeros(w.shape[0])
+    return w, _finite(bias.detach().cpu().double().numpy(), f"{prefix}bias")
 
 
 def _readings(
@@ -231,7 +232,7 @@ def _probes(network: ReLUNetwork) -> FloatArray:
     X = rng.standard_normal((64 + neurons.size * heights.size, network.n_inputs))
     X[:64] *= 10.0 ** rng.uniform(-3, 3, size=(64, 1))
     w, norm = network.w[neurons], norms[neurons, np.newaxis]
-    around = X[64:].reshape(neurons.size, heights.size, -1)
+    around = X[64:].reshape(neurons.size, heights.size, network.n_inputs)
     wanted = heights - np.einsum("khd,kd->kh", around, w) - network.b[neurons, np.newaxis]
     around += (wanted / norm)[:, :, np.newaxis] * (w / norm)[:, np.newaxis]
     return X
