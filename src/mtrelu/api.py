@@ -327,7 +327,7 @@ def _fit_columns(
     from threadpoolctl import threadpool_limits
 
     from mtrelu.solvers.columns import fit_columns
-    from mtrelu.solvers.continuation import fit_interpolant
+    from mtrelu.solvers.continuation import fit_interpolant, interpolates
     from mtrelu.solvers.duplicates import Distinct
     from mtrelu.solvers.pricing import Pricing
 
@@ -335,7 +335,7 @@ def _fit_columns(
     pricing = Pricing(distinct.problem.X, problem.skip, seed)
     # On matrices of some hundred rows BLAS threads wait for each other longer than they work.
     with threadpool_limits(1, user_api="blas"):
-        if problem.alpha == 0.0:
+        if interpolates(distinct.problem, pricing):
             found = fit_interpolant(
                 distinct.problem, pricing, tol=tol, max_iter=max_iter, time_limit=time_limit,
                 callback=callback, start=start,

@@ -260,3 +260,14 @@ def test_warm_start(skip):
     warm = mtrelu.solve(X, Y, 0.0, skip=skip, warm_start=cold.network)
     assert warm.status is Status.CERTIFIED
     assert path_norm(warm.network) == pytest.approx(path_norm(cold.network), rel=1.1e-6)
+
+
+@pytest.mark.parametrize("skip", ["affine", "constant"])
+@pytest.mark.parametrize("alpha", [1e-8, 1e-11, 1e-15])
+def test_a_penalty_that_float64_cannot_tell_from_zero_costs_its_share_of_the_path_norm(alpha, skip):
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((20, 2)), rng.standard_normal((20, 2))
+    path_norm = mtrelu.solve(X, Y, 0.0, skip=skip).certificate.primal
+    solution = mtrelu.solve(X, Y, alpha, skip=skip)
+    assert solution.status is Status.CERTIFIED
+    assert solution.certificate.primal == pytest.approx(alpha * path_norm, rel=1e-6)

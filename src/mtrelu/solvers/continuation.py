@@ -24,6 +24,7 @@ from mtrelu.solvers.faces import Face
 from mtrelu.solvers.interpolation import interpolate
 from mtrelu.solvers.pricing import Pricing
 from mtrelu.solvers.progress import Progress
+from mtrelu.validation import FloatArray
 
 _FACTOR = 0.1  # by which α falls
 _NEWTON_STEPS = 5
@@ -49,7 +50,7 @@ def fit_interpolant(
     Parameters
     ----------
     problem : Problem
-        With ``alpha = 0``.
+        With ``alpha = 0``, or so small that `interpolates` is true.
     pricing, tol, max_iter, time_limit, callback, start
         As in `fit_columns`; rounds and seconds are those of all α together. What `callback` sees
         is the objective for the current α.
@@ -65,9 +66,7 @@ def fit_interpolant(
         problem, loss=SquaredLoss(), sample_weight=np.ones(problem.n_samples), alpha=1.0
     )
     P = equal.affine_fit()[2]
-    # A typical value of the dual function; only the order of magnitude matters.
-    spread = float(np.linalg.norm(pricing.hull.Z)) * pricing.hull.scale
-    alpha = top = max(float(np.linalg.norm(P)) * spread, 1e-300)
+    alpha = top = _large_alpha(P, pricing.hull)
     network = start
     n_iter = 0
     best = _ridge_interpolant(problem, pricing.hull)
@@ -105,7 +104,27 @@ def fit_interpolant(
         spent = max_iter is not None and n_iter >= max_iter
         if fit.stopped or spent or last or least - proved <= 0.3 * tol * least:
             best = _exact_where_constant(problem, best)
+            dual = dual * problem.alpha if problem.alpha > 0.0 else dual
             return ColumnsFit(best, dual, n_iter, fit.stopped or spent)
+
+
+def interpolates(problem: Problem, pricing: Pricing) -> bool:
+    """Whether α is so small that float64 cannot tell the optimum from an interpolating network.
+
+    Then `fit_interpolant` serves: its path norm times α is the objective up to a relative 1e-9 or
+    so, and α times its dual variable proves that.
+    """
+    if problem.alpha == 0.0:
+        return True
+    if not isinstance(problem.loss, SquaredLoss):
+        return False
+    return problem.alpha <= _LEAST * _large_alpha(problem.affine_fit()[2], pricing.hull)
+
+
+def _large_alpha(P: FloatArray, hull: Hull) -> float:
+    """A typical value of the dual function; only its order of magnitude matters."""
+    spread = float(np.linalg.norm(hull.Z)) * hull.scale
+    return max(float(np.linalg.norm(P)) * spread, 1e-300)
 
 
 def _ridge_interpolant(problem: Problem, hull: Hull) -> ReLUNetwork:
