@@ -18,7 +18,12 @@ from mtrelu.oracles.base import Oracle
 from mtrelu.problem import Problem
 from mtrelu.solvers.progress import Progress
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import (
+    FloatArray,
+    InvalidInputError,
+    as_generator,
+    refuse_time_limit,
+)
 from mtrelu.verify import refuse_uncertifiable, verify
 
 METHODS = ("auto", "interpolation", "spline", "columns")
@@ -196,7 +201,7 @@ def solve(
     problem = _problem(X, Y, alpha, loss, skip, sample_weight)
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit, callback)
-    seed = _as_seed(random_state)
+    seed = 0 if random_state is None else int(as_generator(random_state).integers(2**31))
     if warm_start is not None:
         problem.check_network(_as_start(warm_start))
     columns = method == "columns" or not _on_line(problem)
@@ -379,17 +384,6 @@ def _residuals_suffice(problem: Problem) -> bool:
     return isinstance(problem.loss, SquaredLoss)
 
 
-def _as_seed(random_state: Any) -> int:
-    if random_state is None:
-        return 0
-    try:
-        return int(np.random.default_rng(random_state).integers(2**31))
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
-        ) from None
-
-
 def _as_start(warm_start: object) -> ReLUNetwork:
     if not isinstance(warm_start, ReLUNetwork):
         raise InvalidInputError(
@@ -419,18 +413,14 @@ def _refuse_options(
             f"'{needed}'."
         )
     rounds: Any = max_iter  # which may be anything
-    seconds: Any = time_limit
     whole = isinstance(rounds, int | np.integer) and not isinstance(rounds, bool)
     if rounds is not None and not (whole and rounds >= 1):
         raise InvalidInputError(
             f"max_iter is {max_iter!r}, but rounds are counted; pass a whole number of at least 1, "
             "or None for no limit."
         )
-    if seconds is not None and not (isinstance(seconds, int | float | np.number) and seconds >= 0):
-        raise InvalidInputError(
-            f"time_limit is {time_limit!r}, but seconds are counted; pass a number of at least 0, "
-            "or None for no limit."
-        )
+    if time_limit is not None:
+        refuse_time_limit(time_limit)
     if callback is not None and not callable(callback):
         raise InvalidInputError(
             f"callback is {callback!r}, which cannot be called; pass a function of one Progress."

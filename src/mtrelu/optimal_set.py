@@ -18,7 +18,7 @@ from mtrelu.solvers.interpolation import (
     one_column,
     without_zero_knots,
 )
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import FloatArray, InvalidInputError, as_generator
 
 __all__ = ["OptimalSet", "Verdict"]
 
@@ -381,12 +381,7 @@ class OptimalSet:
         """
         if not isinstance(n, int | np.integer) or n < 0:
             raise InvalidInputError(f"n is {n!r}; pass how many samples, a whole number >= 0.")
-        try:
-            rng = np.random.default_rng(random_state)
-        except (TypeError, ValueError):
-            raise InvalidInputError(
-                f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
-            ) from None
+        rng = as_generator(random_state)
         if self.curve.x.size == 1:
             shape = (n, self.curve.Y.shape[1])
             return [self._sloped(slope) for slope in rng.standard_normal(shape)]

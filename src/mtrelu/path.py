@@ -12,7 +12,7 @@ import numpy as np
 from mtrelu.api import Solution, solve
 from mtrelu.losses import Loss
 from mtrelu.problem import alpha_max
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import FloatArray, InvalidInputError, refuse_time_limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +105,8 @@ def alpha_path(
     (AlphaPath(4 of 4 penalties), array([0, 1, 1, 1]))
     """
     started = time.monotonic()
-    seconds: Any = time_limit  # which may be anything
-    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
-        raise InvalidInputError(
-            f"time_limit is {time_limit!r}, but seconds are counted; pass a number of at least 0, "
-            "or None for no limit."
-        )
+    if time_limit is not None:
+        refuse_time_limit(time_limit)
     if alphas is None:
         top = alpha_max(X, Y, loss=loss, skip=skip, sample_weight=sample_weight)
         penalties = _in_equal_ratios(top, n_alphas, alpha_min_ratio)

@@ -302,6 +302,41 @@ def _objects_as_float64(matrix: NDArray[Any], name: str, columns: list[str]) -> 
     return floats
 
 
+def as_generator(random_state: Any) -> np.random.Generator:
+    """Return the generator that a seed, a Generator or None stands for.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else.
+
+    Examples
+    --------
+    >>> as_generator(0).integers(10)
+    np.int64(8)
+    """
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
+        ) from None
+
+
+def refuse_time_limit(time_limit: Any) -> None:
+    """Raise `InvalidInputError` unless ``time_limit`` is a number of seconds, at least 0.
+
+    Examples
+    --------
+    >>> refuse_time_limit(0.5)
+    """
+    if not (isinstance(time_limit, Real) and float(time_limit) >= 0):
+        raise InvalidInputError(
+            f"time_limit is {time_limit!r}, but seconds are counted; pass a number of seconds, at "
+            "least 0."
+        )
+
+
 def _refuse_non_finite(floats: FloatArray, name: str, columns: list[str]) -> None:
     """Raise an error that names the first entries that are NaN or infinite."""
     rows, cols = np.nonzero(~np.isfinite(floats))

@@ -13,7 +13,7 @@ from mtrelu.optimal_polytope.family import Family
 from mtrelu.optimal_polytope.judgement import Standard, judge, rotated
 from mtrelu.problem import Problem
 from mtrelu.solvers.interpolation import Verdict
-from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
+from mtrelu.validation import FloatArray, InvalidInputError, as_generator, as_inputs
 
 __all__ = ["OptimalPolytope"]
 
@@ -173,12 +173,7 @@ class OptimalPolytope:
         """
         if not isinstance(n, int | np.integer) or n < 0:
             raise InvalidInputError(f"n is {n!r}; pass how many samples, a whole number >= 0.")
-        try:
-            rng = np.random.default_rng(random_state)
-        except (TypeError, ValueError):
-            raise InvalidInputError(
-                f"random_state is {random_state!r}; pass a whole number >= 0, a Generator or None."
-            ) from None
+        rng = as_generator(random_state)
         drawn = self._family.random(rng, n, self._standard.accepts)
         return [self._rotated(network) for network in drawn]
 

@@ -26,7 +26,7 @@ from mtrelu.certificate import Certificate
 from mtrelu.network import ReLUNetwork
 from mtrelu.oracles.base import Oracle
 from mtrelu.problem import Problem
-from mtrelu.validation import FloatArray, InvalidInputError
+from mtrelu.validation import FloatArray, InvalidInputError, refuse_time_limit
 
 __all__ = ["Certificate", "refuse_uncertifiable", "verify"]
 
@@ -113,7 +113,7 @@ def verify(
     """
     refuse_uncertifiable(problem, tol)
     _refuse_misfits(problem, network, dual)
-    _refuse_time_limit(time_limit)
+    refuse_time_limit(time_limit)
     if oracle is not None:
         _refuse_foreign_oracle(problem, oracle)
     hint = None if dual is None else np.asarray(dual, dtype=np.float64)
@@ -167,14 +167,6 @@ def _refuse_misfits(problem: Problem, network: ReLUNetwork, dual: FloatArray | N
             f"dual has shape {np.shape(dual)} or entries that are not finite numbers, but a "
             f"guess of the dual variable needs shape {problem.Y.shape} and finite entries; leave "
             "it out if in doubt."
-        )
-
-
-def _refuse_time_limit(time_limit: object) -> None:
-    if not (isinstance(time_limit, Real) and float(time_limit) >= 0):
-        raise InvalidInputError(
-            f"time_limit is {time_limit!r}, but it is the time for a branch and bound; pass "
-            "seconds, at least 0."
         )
 
 

@@ -66,11 +66,15 @@ class _Dual:
 
 @dataclass(frozen=True, eq=False)
 class _Bound:
-    """A gap that a dual variable proves, and the oracle's answer for that variable."""
+    """A gap that a dual variable proves, and the oracle's answer for that variable.
+
+    Both dual variable and answer are in units of ``unit``, a power of two.
+    """
 
     gap: float
     dual: _Dual
     found: OracleResult
+    unit: float = 1.0
 
 
 class _Judge:
@@ -130,7 +134,7 @@ def _verify_fit(
     problem = judge.problem
     fit = _Fit(judge)
     nowhere = np.empty(0)
-    found = OracleResult(math.inf, "exact", nowhere, nowhere, nowhere)
+    found, unit = OracleResult(math.inf, "exact", nowhere, nowhere, nowhere), 1.0
     primal, dual, gap = math.inf, 0.0, math.inf  # zero bounds every objective
     estimated, imbalance = None, LARGEST
     if math.isfinite(fit.primal) and math.isfinite(fit.primal_error):
@@ -140,7 +144,7 @@ def _verify_fit(
         target = _target(judge.oracle, problem.alpha, tol)
         guesses = [own] if hint is None else [own, hint]
         best = min((fit.bound(guess, target) for guess in guesses), key=lambda bound: bound.gap)
-        found = best.found
+        found, unit = best.found, best.unit
         if math.isfinite(best.gap):
             primal, gap = fit.primal, fit.allowed(best.gap)
             dual = primal - gap
@@ -158,7 +162,7 @@ def _verify_fit(
         gap=gap,
         relative_gap=relative_gap,
         oracle=found.exactness,
-        violation=found.value / problem.alpha,
+        violation=found.value * (unit / problem.alpha),
         most_violated=(found.w[0], float(found.b[0])) if found.b.size else None,
         interpolation_error=None,
         tol=tol,
@@ -241,9 +245,10 @@ class _Fit:
 
     def bound(self, guess: FloatArray, target: float) -> _Bound:
         """Project a guess of the dual variable, and return the gap that it proves."""
-        dual = self._dual(guess)
-        found = self._judge.oracle.search(dual.P, target=target)
-        return _Bound(self.gap_for(dual, found.value), dual, found)
+        unit = self._unit(guess)
+        dual = self._dual(guess / unit)
+        found = self._judge.oracle.search(dual.P, target=target / unit)
+        return _Bound(self.gap_for(dual, found.value), dual, found, unit)
 
     def gap_for(self, dual: _Dual, value: float) -> float:
         """Return the least gap over all scales, if the dual function of P is at most ``value``."""
@@ -253,14 +258,22 @@ class _Fit:
         for bound, reached in ((hi, dual.P + dual.distance), (-lo, dual.distance - dual.P)):
             beyond = reached > 0
             limit = min(limit, float(np.min(bound[beyond] / reached[beyond], initial=math.inf)))
-        limit = min(max(limit * (1 - 4 * EPS), 0.0), 1e6)
+        limit = max(limit * (1 - 4 * EPS), 0.0)
 
         def gap(scale: float) -> float:
             return self._gap(dual, scale)
 
         if isinstance(self._loss, SquaredLoss):
             return gap(min(limit, self._best_scale(dual)))
-        return minimise_convex(gap, limit)
+        return minimise_convex(gap, min(limit, 1e6))
+
+    def _unit(self, guess: FloatArray) -> float:
+        """A power of two that brings squares of extreme numbers into range."""
+        size = float(np.abs(guess).max())
+        # Other losses say themselves how large a dual variable can be.
+        if not isinstance(self._loss, SquaredLoss) or size == 0.0 or 1e-100 < size < 1e100:
+            return 1.0
+        return math.ldexp(1.0, max(min(math.frexp(size)[1], 1000), -1000))
 
     def _dual(self, guess: FloatArray) -> _Dual:
         judge = self._judge
@@ -268,9 +281,6 @@ class _Fit:
             lo, hi = (self._weights * side for side in self._loss.dual_bounds(judge.problem.Y))
             P, freedom = judge.constraints.towards(np.clip(guess, lo, hi), lo, hi, self._weights)
             return judge.dual(P, freedom)
-        size = float(np.abs(guess).max())
-        if not 1e-100 < size < 1e100:  # squares would under- or overflow
-            guess = np.ldexp(guess, -math.frexp(size)[1])
         return judge.dual(guess, self._weights)
 
     def _best_scale(self, dual: _Dual) -> float:
