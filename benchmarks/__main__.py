@@ -13,9 +13,13 @@ from benchmarks import (
     columns_scaling,
     columns_vs_adam,
     columns_vs_scnn,
+    correlated_tasks,
     hard_set,
     harness,
+    infinite_task_kernel,
     interpolation_speed,
+    kernel_regime,
+    learned_kernel,
     many_tasks,
     spline_scaling,
     spline_vs_peers,
@@ -34,6 +38,10 @@ BENCHMARKS = (
     columns_vs_adam,
     columns_vs_scnn,
     hard_set,
+    kernel_regime,
+    infinite_task_kernel,
+    correlated_tasks,
+    learned_kernel,
 )
 
 

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from mtrelu.api import solve as solve
     from mtrelu.certificate import Certificate as Certificate
     from mtrelu.conversion import as_network as as_network
+    from mtrelu.estimators.learned_kernel import LearnedKernelRidge as LearnedKernelRidge
     from mtrelu.estimators.regressor import ReLURegressor as ReLURegressor
     from mtrelu.io import load_network as load_network
     from mtrelu.io import save_network as save_network
-    from mtrelu.kernels import SobolevKernel as SobolevKernel
+    from mtrelu.kernels.infinite_task import InfiniteTaskKernel as InfiniteTaskKernel
+    from mtrelu.kernels.neuron import NeuronKernel as NeuronKernel
+    from mtrelu.kernels.sobolev import SobolevKernel as SobolevKernel
     from mtrelu.knot_removal import remove_knot as remove_knot
     from mtrelu.losses import HuberLoss as HuberLoss
     from mtrelu.losses import LogisticLoss as LogisticLoss
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
     from mtrelu.problem import Problem as Problem
     from mtrelu.problem import alpha_from_weight_decay as alpha_from_weight_decay
     from mtrelu.problem import alpha_max as alpha_max
+    from mtrelu.regime.leave_task_out import LeaveTaskOut as LeaveTaskOut
+    from mtrelu.regime.leave_task_out import leave_task_out as leave_task_out
+    from mtrelu.regime.quantities import KernelRegime as KernelRegime
     from mtrelu.solvers.interpolation import Interpolant as Interpolant
     from mtrelu.solvers.interpolation import Verdict as Verdict
     from mtrelu.solvers.interpolation import interpolate as interpolate
@@ -53,18 +59,23 @@ _ROOMS = {
     "AlphaPath": "path",
     "Certificate": "certificate",
     "HuberLoss": "losses",
+    "InfiniteTaskKernel": "kernels.infinite_task",
     "Interpolant": "solvers.interpolation",
     "InvalidInputError": "validation",
+    "KernelRegime": "regime.quantities",
+    "LearnedKernelRidge": "estimators.learned_kernel",
+    "LeaveTaskOut": "regime.leave_task_out",
     "LogisticLoss": "losses",
     "Loss": "losses",
     "MissingExtraError": "validation",
+    "NeuronKernel": "kernels.neuron",
     "OptimalPolytope": "optimal_polytope",
     "OptimalSet": "optimal_set",
     "Problem": "problem",
     "QuantileLoss": "losses",
     "ReLUNetwork": "network",
     "ReLURegressor": "estimators.regressor",
-    "SobolevKernel": "kernels",
+    "SobolevKernel": "kernels.sobolev",
     "Solution": "api",
     "SquaredLoss": "losses",
     "Status": "status",
@@ -75,6 +86,7 @@ _ROOMS = {
     "as_network": "conversion",
     "certify": "api",
     "interpolate": "solvers.interpolation",
+    "leave_task_out": "regime.leave_task_out",
     "load_network": "io",
     "reduce_neurons": "neuron_reduction",
     "remove_knot": "knot_removal",

@@ -23,7 +23,8 @@ def as_network(model: Any, *, n_inputs: int | None = None) -> ReLUNetwork:
     model : object
         One of
 
-        - a `ReLUNetwork`, returned as it is, or a fitted `mtrelu.ReLURegressor`;
+        - a `ReLUNetwork`, returned as it is, or a fitted `mtrelu.ReLURegressor` or
+          `mtrelu.LearnedKernelRidge`;
         - a PyTorch module whose only parts with parameters are two linear layers, hidden and
           output, or three with a linear skip connection from the inputs to the outputs, in whatever
           containers and under whatever names. Biases are optional, as are parts that do nothing
@@ -71,17 +72,19 @@ def _convert(model: Any) -> ReLUNetwork:
     perceptrons = sys.modules.get("sklearn.neural_network")
     if perceptrons is not None and isinstance(model, perceptrons.MLPRegressor):
         return _from_perceptron(model)
-    estimators = sys.modules.get("mtrelu.estimators.regressor")
-    if estimators is not None and isinstance(model, estimators.ReLURegressor):
+    estimators = sys.modules.get("mtrelu.estimators.base")
+    if estimators is not None and isinstance(model, estimators.NetworkRegressor):
         if not hasattr(model, "network_"):
-            raise InvalidInputError("model is a ReLURegressor that is not fitted; call fit first.")
+            raise InvalidInputError(
+                f"model is a {type(model).__name__} that is not fitted; call fit first."
+            )
         fitted: ReLUNetwork = model.network_
         return fitted
     raise InvalidInputError(
         f"model is of type {type(model).__module__}.{type(model).__qualname__}, which is not known "
         "to be a network with one hidden ReLU layer; pass a ReLUNetwork(w, b, v, A, c), a fitted "
-        "ReLURegressor, a torch module made of Linear, ReLU, Linear, or a fitted scikit-learn "
-        "MLPRegressor."
+        "ReLURegressor or LearnedKernelRidge, a torch module made of Linear, ReLU, Linear, or a "
+        "fitted scikit-learn MLPRegressor."
     )
 
 

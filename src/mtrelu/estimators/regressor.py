@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mtrelu.api import Solution, solve
 from mtrelu.certificate import Certificate
+from mtrelu.estimators.base import NetworkRegressor, warn_of_limit
 from mtrelu.estimators.knots import fit_knots
 from mtrelu.losses import Loss
 from mtrelu.status import Status
-from mtrelu.validation import InvalidInputError, as_inputs, as_labels
+from mtrelu.validation import InvalidInputError
 
 
-class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class ReLURegressor(NetworkRegressor):
     """Many tasks fitted together by the best shallow ReLU network of any width.
 
     Minimises Σ loss + alpha · Σ‖v_k‖‖w_k‖ [12], [9] over all networks of d inputs and T outputs,
@@ -144,14 +142,7 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` or `time_limit` ended the fit before `tol` was reached.
         """
-        if y is None:
-            raise InvalidInputError(
-                "ReLURegressor requires y to be passed, but the target y is None; give one label, "
-                "or one row of labels, a sample."
-            )
-        inputs = self._inputs(X, reset=True)
-        labels = as_labels(y, len(inputs), name="y")
-        self._labels_are_1d = np.asarray(y).ndim == 1
+        inputs, labels = self._data(X, y)
         if self.n_knots is not None:
             self._fit_knots(inputs, labels, sample_weight)
             return self
@@ -174,14 +165,7 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.dual_gap_ = float(solution.certificate.gap)
         self.n_iter_ = int(solution.n_iter)
         self.alpha_ = float(self.alpha)
-        if self.status_ is Status.LIMIT_REACHED:
-            warnings.warn(
-                f"{self.status_.meaning} The relative gap is "
-                f"{solution.certificate.relative_gap:.1e}, asked for was {self.tol:.1e}. "
-                f"{self.status_.advice}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        warn_of_limit(solution.certificate)
         return self
 
     def _fit_knots(self, inputs: np.ndarray, labels: np.ndarray, sample_weight: Any) -> None:
@@ -225,22 +209,6 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         return self.network_.knots()
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Evaluate the network.
-
-        Parameters
-        ----------
-        X : array-like of shape (M, d)
-            Inputs; far beyond the fitted ones every task is a straight line along each ray.
-
-        Returns
-        -------
-        ndarray of shape (M,) or (M, T), float64
-            Predictions, 1-D if `y` was.
-        """
-        check_is_fitted(self)
-        return self._as_fitted(self.network_(self._inputs(X, reset=False)))
-
     def optimal_range(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """How far apart the predictions of two optimal networks can be.
 
@@ -267,22 +235,3 @@ class ReLURegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         low, high = self._solution.optimal_set().range(self._inputs(X, reset=False))
         return self._as_fitted(low), self._as_fitted(high)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = True
-        return tags
-
-    def _inputs(self, X: Any, *, reset: bool) -> np.ndarray:
-        """`X` as an array (N, d), checked and named as scikit-learn does."""
-        try:
-            values = np.asarray(X) if isinstance(X, list | tuple) else X
-            if getattr(values, "ndim", 2) == 1 and (reset or self.n_features_in_ == 1):
-                X = np.asarray(values)[:, np.newaxis]
-            checked = validate_data(self, X, reset=reset)
-        except ValueError as error:
-            raise InvalidInputError(f"X cannot be used: {error}") from None
-        return as_inputs(checked)
-
-    def _as_fitted(self, predictions: np.ndarray) -> np.ndarray:
-        return predictions[:, 0] if self._labels_are_1d else predictions

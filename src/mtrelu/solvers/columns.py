@@ -121,8 +121,11 @@ def fit_columns(
             best = point
         enough = _SAFETY * tol * (best.objective + offset)
         if found.exactness == "estimate" and own_gap <= enough:
+            estimate = found.value
             found = pricing.proof(point.P, level * (1.0 + 0.1 * tol)) or found
             own_gap = restricted.gap(point, found.value)
+            if found.value > estimate:  # then earlier estimates may have promised too much as well
+                proved = -math.inf
         if point.objective - own_gap > proved:
             proved, dual = point.objective - own_gap, point
             violation = found.value / level

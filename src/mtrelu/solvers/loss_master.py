@@ -16,23 +16,25 @@ corrector). With D = w / (c″(p) + above / (hi − p) + below / (p − lo)) eve
 
     D⁻¹ dP + Φ dV + B dΘ = r₁,     Φ_kᵀ dP − S_k dv_k = r₂,     Bᵀ dP = r₃,
 
-where S_k (T, T) is a multiple of one plus a matrix of rank one: as one positive definite matrix in
-dV and dΘ, or in dP where there are fewer samples than neurons. Neurons can depend on each other
-and on the skip functions; a QR decomposition takes the place of the Cholesky factor once that
-matters.
+where S_k (T, T) is a multiple of one plus a matrix of rank one; see `_newton_systems`.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_solve, lapack
 
 from mtrelu.losses import Loss
 from mtrelu.solvers._cones import Scaling, inside, jordan_product
+from mtrelu.solvers._newton_systems import (
+    ByNeurons,
+    BySamples,
+    NewtonSystem,
+    longest_step,
+    onto_skip_constraints,
+)
 from mtrelu.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -42,15 +44,6 @@ _SHORT = 0.99
 _SMALLEST_START = 1e-2
 # Steps without a gap that is smaller by a tenth before rounding is taken to have ended progress.
 _PATIENCE = 10
-# Bᵀ P counts as zero when no sum is beyond this share of its terms.
-_ROUNDING = 1e-13
-_MAX_REPAIRS = 4
-# Most times that a Newton direction is refined.
-_MAX_REFINEMENTS = 8
-# A step that leaves more than this share of its equations is taken again, with better factors.
-_USEFUL = 1e-6
-# What is added to a diagonal of ones until a factorisation exists.
-_RIDGES = (0.0, 1e-15, 1e-14, 1e-12, 1e-10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,23 +229,11 @@ class _FixedNeurons:
     def feasible(self, point: _Point, newton: _Newton) -> FixedFit:
         """The fit at a point, with its dual variable moved into the constraints."""
         V, P = -point.x[:, 1:], self.weights * point.p
-        # By the metric of the path, which does not move entries that are near their bounds.
-        gram = np.einsum("ni,nt,nj->tij", self.B, newton.D, self.B, optimize=True)
-        excess, rounding = self._excess(P)
-        for _ in range(_MAX_REPAIRS):
-            if np.all(np.abs(excess) <= rounding):
-                break
-            try:
-                move = np.linalg.solve(gram, excess.T[:, :, np.newaxis])[:, :, 0].T
-            except np.linalg.LinAlgError:
-                break
-            P = P - newton.D * (self.B @ move)
-            excess, rounding = self._excess(P)
+        P, good = onto_skip_constraints(P, self.B, newton.D)
         # The zero dual variable of a task is feasible, and is all there is where skip functions
         # separate its classes.
         p = P / self.weights
-        good = np.all((p >= self.lo) & (p <= self.hi), axis=0)
-        good &= np.all(np.abs(excess) <= rounding, axis=0)
+        good &= np.all((p >= self.lo) & (p <= self.hi), axis=0)
         P = np.where(good, P, 0.0)
         largest = self._largest_norm(P)
         if largest > self.alpha:
@@ -286,9 +267,9 @@ class _FixedNeurons:
         scaling = Scaling(point.s, point.x)
         parts = (self.Phi, self.B, newton.D, scaling)
         few_samples = len(self.Y) < n_neurons + self.B.shape[1]
-        system: _System
+        system: NewtonSystem
         try:
-            system = _BySamples(*parts) if few_samples else _ByNeurons(*parts, self.careful)
+            system = BySamples(*parts) if few_samples else ByNeurons(*parts, self.careful)
         except np.linalg.LinAlgError:
             return None
         P = weights * point.p
@@ -325,10 +306,10 @@ class _FixedNeurons:
             if self.bounded:
                 longest = min(
                     longest,
-                    _longest(room_above, -dp),
-                    _longest(room_below, dp),
-                    _longest(point.above, d_above),
-                    _longest(point.below, d_below),
+                    longest_step(room_above, -dp),
+                    longest_step(room_below, dp),
+                    longest_step(point.above, d_above),
+                    longest_step(point.below, d_below),
                 )
             if phase == 0:
                 target = (1.0 - min(1.0, longest)) ** 3 * products / self.n_products
@@ -357,10 +338,6 @@ class _FixedNeurons:
         """max_k ‖Φ_kᵀ P‖₂, 0 without neurons."""
         return float(np.max(np.linalg.norm(self.Phi.T @ P, axis=1), initial=0.0))
 
-    def _excess(self, P: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Bᵀ P (q, T), and how far from zero rounding may leave it."""
-        return self.B.T @ P, _ROUNDING * (np.abs(self.B).T @ np.abs(P))
-
     def _gap(self, V: FloatArray, theta: FloatArray, P: FloatArray) -> float:
         """Objective minus dual value, as a sum of terms none of which is negative."""
         z, p = self.B @ theta + self.Phi @ V, P / self.weights
@@ -369,143 +346,3 @@ class _FixedNeurons:
         total = float(np.sum(self.weights * np.maximum(fenchel, 0.0)))
         total += float(np.sum(np.maximum(path, 0.0)))
         return total + float(np.sum(np.abs(theta * (self.B.T @ P))))
-
-
-class _System(ABC):
-    """The equations D⁻¹ dP + A dx = r₁, Aᵀ dP − S dx = r₂ with A = (Φ, B); S is zero for B."""
-
-    factor: _Factor
-
-    def __init__(self, Phi: FloatArray, B: FloatArray, D: FloatArray, scaling: Scaling) -> None:
-        self.Phi, self.D, self.scaling = Phi, D, scaling
-        self.A = np.hstack([Phi, B])
-
-    @abstractmethod
-    def eliminate(self, r1: FloatArray, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return dP (N, T) and dx (K + q, T), as accurate as the factors are."""
-
-    def solve(self, r1: FloatArray, r2: FloatArray) -> tuple[FloatArray, FloatArray, bool]:
-        """The same, refined, and whether the equations hold well enough for a useful step."""
-        root = np.sqrt(self.D)
-        unit = np.sqrt(np.einsum("nk,nt->kt", self.A**2, self.D) + 1.0)
-        dP, dx = np.zeros_like(r1), np.zeros_like(r2)
-        e1, e2, wrong = r1, r2, math.inf
-        useful = False
-        for _ in range(_MAX_REFINEMENTS):
-            more_P, more_x = self.eliminate(e1, e2)
-            new_P, new_x = dP + more_P, dx + more_x
-            e1 = r1 - new_P / self.D - self.A @ new_x
-            e2 = r2 - self.A.T @ new_P + self.scaling.schur_product(new_x)
-            now = float(np.linalg.norm(root * e1) + np.linalg.norm(e2 / unit))
-            if not now < 0.5 * wrong:
-                break
-            dP, dx, wrong = new_P, new_x, now
-            useful = bool(np.linalg.norm(root * e1) <= _USEFUL * np.linalg.norm(root * r1))
-            rounding = _ROUNDING * np.linalg.norm(np.abs(self.A).T @ np.abs(dP))
-            useful &= bool(np.linalg.norm(e2) <= max(_USEFUL * np.linalg.norm(r2), rounding))
-        return dP, dx, useful
-
-
-class _ByNeurons(_System):
-    """Elimination of dP: a matrix of (K + q) T rows."""
-
-    def __init__(
-        self, Phi: FloatArray, B: FloatArray, D: FloatArray, scaling: Scaling, careful: bool
-    ) -> None:
-        super().__init__(Phi, B, D, scaling)
-        n_tasks, n_columns = D.shape[1], self.A.shape[1]
-        tasks = np.zeros((n_columns, n_tasks, n_columns, n_tasks))
-        neurons = np.zeros_like(tasks)
-        for t in range(n_tasks):
-            rows = np.sqrt(D[:, t : t + 1]) * self.A
-            block = _triangle(rows) if careful else rows.T @ rows
-            tasks[: len(block), t, :, t] = block
-        each = np.arange(Phi.shape[1])
-        neurons[each, :, each, :] = scaling.schur_root() if careful else scaling.schur()
-        size = n_columns * n_tasks
-        if careful:
-            rows = np.vstack([tasks.reshape(size, size), neurons.reshape(size, size)])
-            self.factor = _Factor.of_rows(rows)
-        else:
-            self.factor = _Factor.of_matrix((tasks + neurons).reshape(size, size))
-
-    def eliminate(self, r1: FloatArray, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
-        right = self.A.T @ (self.D * r1) - r2
-        dx = self.factor.solve(right.reshape(-1, 1)).reshape(right.shape)
-        return self.D * (r1 - self.A @ dx), dx
-
-
-class _BySamples(_System):
-    """Elimination of dx: a matrix of N T rows."""
-
-    def __init__(self, Phi: FloatArray, B: FloatArray, D: FloatArray, scaling: Scaling) -> None:
-        super().__init__(Phi, B, D, scaling)
-        (n_samples, n_tasks), n_neurons = D.shape, Phi.shape[1]
-        pairs = (Phi[:, np.newaxis, :] * Phi).reshape(-1, n_neurons)
-        blocks = pairs @ scaling.inverse_schur().reshape(n_neurons, -1)
-        blocks = blocks.reshape(n_samples, n_samples, n_tasks, n_tasks).transpose(0, 2, 1, 3)
-        matrix = blocks.reshape(n_samples * n_tasks, -1)
-        matrix.flat[:: len(matrix) + 1] += 1.0 / D.ravel()
-        self.factor = _Factor.of_matrix(matrix)
-        self.skip = np.asarray(np.kron(B, np.eye(n_tasks)), dtype=np.float64)
-        self.skip_solved = self.factor.solve(self.skip)
-        self.skip_factor = _Factor.of_matrix(self.skip.T @ self.skip_solved)
-
-    def eliminate(self, r1: FloatArray, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
-        n_neurons = self.Phi.shape[1]
-        right = r1 + self.Phi @ self.scaling.inverse_schur_product(r2[:n_neurons])
-        free = self.factor.solve(right.reshape(-1, 1))
-        lack = self.skip.T @ free - r2[n_neurons:].reshape(-1, 1)
-        d_theta = self.skip_factor.solve(lack)
-        dP = (free - self.skip_solved @ d_theta).reshape(r1.shape)
-        dV = self.scaling.inverse_schur_product(self.Phi.T @ dP - r2[:n_neurons])
-        return dP, np.vstack([dV, d_theta.reshape(-1, r1.shape[1])])
-
-
-@dataclass(frozen=True)
-class _Factor:
-    """Triangle R of a positive definite matrix M with RᵀR = EME, E the diagonal ``scale``."""
-
-    scale: FloatArray
-    R: FloatArray
-
-    @classmethod
-    def of_matrix(cls, matrix: FloatArray) -> _Factor:
-        """Cholesky factor, of a slightly more positive matrix where rounding makes that needed."""
-        diagonal = matrix.diagonal()
-        scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-        scaled = scale[:, np.newaxis] * matrix * scale
-        if not scaled.size:
-            return cls(scale, scaled)
-        for ridge in _RIDGES:
-            scaled.flat[:: len(scaled) + 1] = 1.0 + ridge
-            R, failed = lapack.dpotrf(scaled)
-            if not failed:
-                return cls(scale, R)
-        raise np.linalg.LinAlgError
-
-    @classmethod
-    def of_rows(cls, rows: FloatArray) -> _Factor:
-        """The same for rowsᵀ rows, which squares no condition number and takes longer."""
-        norms = np.linalg.norm(rows, axis=0)
-        scale = 1.0 / np.where(norms > 0.0, norms, 1.0)
-        return cls(scale, _triangle(rows * scale))
-
-    def solve(self, right: FloatArray) -> FloatArray:
-        """Solve M x = right for every column."""
-        if not right.size:
-            return right
-        solved = cho_solve((self.R, False), self.scale[:, np.newaxis] * right, check_finite=False)
-        return np.asarray(self.scale[:, np.newaxis] * solved)
-
-
-def _triangle(rows: FloatArray) -> FloatArray:
-    """R of a QR decomposition that is accurate for rows of very different sizes."""
-    largest_first = np.argsort(-np.max(np.abs(rows), axis=1, initial=0.0), kind="stable")
-    return np.asarray(np.linalg.qr(rows[largest_first], mode="r"))
-
-
-def _longest(room: FloatArray, change: FloatArray) -> float:
-    """Largest step along a change that leaves all room positive."""
-    shrinking = change < 0.0
-    return float(np.min(-room[shrinking] / change[shrinking], initial=math.inf))

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from mtrelu.kernels.fixed import FixedKernel
 from mtrelu.solvers.interpolation import one_column, sorted_distinct
 from mtrelu.validation import FloatArray, InvalidInputError, as_labels
 
 _BLOCK_ENTRIES = 1 << 22
 
 
-@dataclass(frozen=True)
-class SobolevKernel:
+@dataclass(unsafe_hash=True)  # safe: attributes of a FixedKernel cannot be changed
+class SobolevKernel(FixedKernel):
     """Kernel of the Sobolev space H¹ on an interval, k(x, x') = 1 + min(x, x') − start [6].
 
     Its norm is f(start)² + ∫ f'(x)² dx. On the interval it equals the paper's
@@ -55,28 +56,24 @@ class SobolevKernel:
                 "pass the smallest and the largest input."
             )
 
-    def __call__(self, X: Any, X2: Any = None) -> FloatArray:
-        """Return the Gram matrix.
+    def diag(self, X: Any) -> FloatArray:
+        """Return the diagonal of the Gram matrix, 1 + x − start.
 
         Parameters
         ----------
         X : array_like of shape (M,) or (M, 1)
             Inputs in the interval.
-        X2 : array_like of shape (M2,) or (M2, 1), optional
-            Other inputs in the interval; ``X`` by default.
 
         Returns
         -------
-        ndarray of shape (M, M2)
+        ndarray of shape (M,)
 
         Raises
         ------
         InvalidInputError
-            Inputs outside the interval, where the kernel is not defined.
+            Inputs outside the interval.
         """
-        first = self._inside(X, "X")
-        second = first if X2 is None else self._inside(X2, "X2")
-        return 1.0 + (np.minimum.outer(first, second) - self.start)
+        return 1.0 + (self._inside(X, "X") - self.start)
 
     def interpolant(self, X: Any, Y: Any) -> SobolevInterpolant:
         """Return the interpolant of least norm [6].
@@ -116,6 +113,11 @@ class SobolevKernel:
         height = 1.0 + (x[0] - self.start)
         coefficients[0] = labels[0] / height - ended[0]
         return SobolevInterpolant(self, x, coefficients)
+
+    def _gram(self, X: Any, Y: Any) -> FloatArray:
+        first = self._inside(X, "X")
+        second = first if Y is None else self._inside(Y, "Y")
+        return 1.0 + (np.minimum.outer(first, second) - self.start)
 
     def _inside(self, X: Any, name: str) -> FloatArray:
         inputs = one_column(X)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.svm import SVR
 
 from mtrelu.kernels import SobolevKernel
 from mtrelu.solvers.interpolation import interpolate
@@ -31,6 +29,7 @@ def test_equals_the_formula_of_the_paper(data):
     paper = 1.0 - positive(A - B) + positive(A - x[0]) + positive(x[0] - B)
     np.testing.assert_allclose(kernel(a, b), paper, atol=1e-14)
     np.testing.assert_array_equal(kernel(a[:, None]), kernel(a, a))
+    np.testing.assert_array_equal(kernel.diag(a), np.diag(kernel(a)))
     assert np.linalg.eigvalsh(kernel(x)).min() > 0
 
 
@@ -79,17 +78,6 @@ def test_norm_is_least_among_interpolants(data):
             np.testing.assert_allclose(norm, fit.squared_norm(), rtol=1e-9)
 
 
-def test_works_in_scikit_learn(data):
-    x, Y = data
-    kernel = SobolevKernel(x[0], x[-1])
-    queries = np.linspace(x[0], x[-1], 50)[:, None]
-    ridge = KernelRidge(alpha=1e-10, kernel="precomputed").fit(kernel(x[:, None]), Y)
-    expected = kernel.interpolant(x, Y)(queries)
-    np.testing.assert_allclose(ridge.predict(kernel(queries, x[:, None])), expected, atol=1e-6)
-    svr = SVR(kernel=kernel, C=1e6, epsilon=1e-6).fit(x[:, None], Y[:, 0])
-    np.testing.assert_allclose(svr.predict(queries), expected[:, 0], atol=1e-3)
-
-
 def test_one_point_and_errors(data):
     x, Y = data
     kernel = SobolevKernel(x[0], x[-1])
@@ -97,6 +85,10 @@ def test_one_point_and_errors(data):
     np.testing.assert_allclose(one([x[3]]), Y[:1])
     with pytest.raises(InvalidInputError, match="defined on"):
         kernel([x[0] - 1.0])
+    with pytest.raises(InvalidInputError, match="Y reaches from"):
+        kernel([x[0]], [x[-1] + 1.0])
+    with pytest.raises(InvalidInputError, match="defined on"):
+        kernel.diag([x[-1] + 1.0])
     with pytest.raises(InvalidInputError, match="different labels"):
         kernel.interpolant([0.0, 0.0], [1.0, 2.0])
     with pytest.raises(InvalidInputError, match="not the ends of an interval"):

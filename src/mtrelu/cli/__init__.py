@@ -1,0 +1,48 @@
+"""The command line: files in, a folder with a report out; everything else is done elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+try:
+    import typer
+except ImportError:
+    raise SystemExit(
+        'The mtrelu command needs typer, which is not installed: pip install "mtrelu[cli]"'
+    ) from None
+
+# Everything that takes time to import is imported by the command that needs it.
+from mtrelu.cli._shared import tidy
+from mtrelu.cli.certify import certify
+from mtrelu.cli.fit import fit
+from mtrelu.cli.predict import predict
+from mtrelu.cli.regime import regime
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Multi-task ReLU networks, fitted to certified global optimality.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import mtrelu
+
+        typer.echo(f"mtrelu {mtrelu.__version__}")
+        raise typer.Exit
+
+
+for command in (fit, predict, certify, regime):
+    app.command()(tidy(command))
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="mtrelu")
