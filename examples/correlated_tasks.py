@@ -95,7 +95,7 @@ def in_exponents(found: list[CorrelatedTasks], share: int) -> str:
     """Say the exponent of 1 − ρ, and the 1 − ρ at which the price is TOL, for firm curves."""
     low, high = joined(found, "price_low")[..., share], joined(found, "price_high")[..., share]
     firm = low[-1] > 0.0
-    words = f"{np.sum(~firm)} of {firm.size} draws leave these values free"
+    words = f"{np.sum(~firm)} of {firm.size} draws leave these values free, up to the gaps"
     if not firm.any():
         return words
     rate = fit_price(found[0].rho, low[:, firm], high[:, firm])
@@ -128,9 +128,7 @@ def draw_verdicts(axes: plt.Axes, designs: dict[str, list[CorrelatedTasks]]) -> 
     )  # fmt: skip
     axes.set_xlim(-0.6, 8.6)
     axes.set_xlabel("1 − correlation")
-    axes.set_title(
-        "is there one optimal function? What is proved, by shares of the draws", fontsize=10
-    )
+    axes.set_title("is there one optimal function? what is proved", fontsize=10)
 
 
 def draw_prices(axes: plt.Axes, name: str, found: list[CorrelatedTasks]) -> None:
@@ -150,7 +148,7 @@ def draw_prices(axes: plt.Axes, name: str, found: list[CorrelatedTasks]) -> None
         if q == 0 and not firm.any():
             continue
         shown = known[:, firm, q] if firm.any() else known[..., q]
-        middle = np.nanmedian(shown, axis=1)
+        middle = np.nanmedian(shown, axis=1)  # a few brackets can be too wide
         axes.loglog(away, middle, "o-", color=colour, lw=2, ms=4, label=f"any of the {share}")
         guide = np.array([away.min(), 1e-3])
         height = 4.0**side * middle[-1] * (guide / away[-1]) ** law
@@ -165,11 +163,11 @@ def draw_prices(axes: plt.Axes, name: str, found: list[CorrelatedTasks]) -> None
         axes.text(0.03, 0.03, text, fontsize=8, color="#1f2933", transform=axes.transAxes)
     axes.axhline(TOL, color="#9aa5b1", lw=1, ls="--")
     axes.annotate(
-        "an optimiser of relative accuracy $10^{-6}$", (1.3, TOL), (0, 3),
+        "relative accuracy of an optimiser", (1.3, TOL), (0, -10),
         textcoords="offset points", fontsize=8, color="#6b7785",
     )  # fmt: skip
     axes.set_xlim(1.5, 0.7e-8)
-    axes.set_ylim(1e-11, 1.0)
+    axes.set_ylim(1e-10, 1.0)
     axes.set_xlabel("1 − correlation")
     axes.set_ylabel("cost above the optimum, relative")
     axes.set_title(f"{name}: the price of another optimum of one task", fontsize=10)

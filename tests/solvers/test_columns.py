@@ -6,9 +6,11 @@ import warnings
 import cvxpy as cp
 import numpy as np
 import pytest
+from sklearn.preprocessing import StandardScaler
 
 import mtrelu
 from mtrelu import Status
+from mtrelu.datasets import load_cars
 from mtrelu.losses import HuberLoss, QuantileLoss
 
 CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -520,3 +522,34 @@ def test_nothing_depends_on_global_random_numbers():
     other = mtrelu.solve(X, Y, 0.3, random_state=np.random.default_rng(9))
     assert other.status is Status.CERTIFIED
     assert other.certificate.primal == pytest.approx(first.certificate.primal, rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "n_samples", "share", "seed"),
+    [
+        (3, 40, 0.1, 0),
+        pytest.param(3, 40, 0.01, 1, marks=pytest.mark.slow),
+        pytest.param(3, 25, 0, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_an_estimate_that_was_wrong_is_forgotten(n_inputs, n_samples, share, seed):
+    """Many tasks hide neurons from the heuristic search; the exact one finds them in the end.
+
+    Lower bounds that came from the heuristic search before must not end the rounds then.
+    """
+    X = np.random.default_rng(seed).standard_normal((n_samples, n_inputs))
+    Y = np.eye(n_samples)
+    alpha = share * mtrelu.alpha_max(X, Y) if share else 0.0
+    solution = mtrelu.solve(X, Y, alpha)
+    assert solution.certificate.oracle == "exact"
+    assert solution.certificate.relative_gap <= 1e-6
+
+
+@pytest.mark.slow
+def test_rounds_that_gain_little_each_are_not_the_end():
+    """Twelve rounds, each of which takes a tenth off the gap, are progress."""
+    data = load_cars(drop_missing=True)
+    rows = np.random.default_rng(1).permutation(len(data.X))[:274]
+    X = np.unique(StandardScaler().fit_transform(data.X[rows]), axis=0)
+    solution = mtrelu.solve(X, np.eye(len(X)), 0.107, tol=1e-2)
+    assert solution.status is Status.CERTIFIED

@@ -50,7 +50,7 @@ def test_up_to_two_inputs_all_is_exact(d, n_tasks, skip):
     assert largest * (1 - 1e-12) <= found.value <= largest * (1 + 1e-3)
     np.testing.assert_allclose(found.g, dual_function(X, P, found.w, found.b), rtol=1e-9)
     assert np.all(np.diff(found.g) <= 0) and found.g[0] == pytest.approx(found.value)
-    proof = pricing.proof(P, 0.0)
+    proof = pricing.confirm(P, 0.0, found.value)
     assert proof.exactness == "exact" and proof.value == pytest.approx(found.value, rel=1e-12)
 
 
@@ -77,7 +77,7 @@ def test_more_inputs_are_searched_first_and_proved_last(d, skip):
     np.testing.assert_allclose(found.g, dual_function(X, P, found.w, found.b), rtol=1e-9)
     assert np.all(np.diff(found.g) <= 0)
     assert isinstance(pricing.exact, ArrangementOracle)
-    proof = pricing.proof(P, 0.0)
+    proof = pricing.confirm(P, 0.0, found.value)
     largest = brute_force(X, P)
     assert proof.exactness == "exact"
     assert proof.value >= largest * (1 - 1e-12)
@@ -108,8 +108,15 @@ def test_neurons_in_use_are_starting_points(skip):
 def test_the_exact_oracle_is_left_out_where_it_costs_too_much():
     X, P = random(100, 8, 1, "affine")
     pricing = Pricing(X, "affine", 0)
-    assert pricing.exact is None and pricing.proof(P, 0.0) is None
-    assert pricing.peaks(P, 0.0, np.zeros((0, 8)), np.zeros(0)).exactness == "estimate"
+    assert pricing.exact is None
+    found = pricing.peaks(P, 0.0, np.zeros((0, 8)), np.zeros(0))
+    assert found.exactness == "estimate"
+    # Then other starts, more of them, take the place of a proof.
+    again = [pricing.confirm(P, 0.0, found.value) for _ in range(2)]
+    for each in again:
+        assert each.exactness == "estimate" and each.value >= found.value and each.g.size > 1
+        np.testing.assert_allclose(each.g, dual_function(X, P, each.w, each.b), rtol=1e-9)
+    assert again[0].w.shape != again[1].w.shape or not np.allclose(again[0].w, again[1].w)
 
 
 def test_the_dimension_that_counts_is_that_of_the_hull():

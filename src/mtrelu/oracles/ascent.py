@@ -74,6 +74,11 @@ class AscentOracle(Oracle):
         through = self._points[rng.integers(len(self._points), size=n_starts)]
         self._starts = w, -np.einsum("kq,kq->k", w, through)
 
+    @property
+    def n_starts(self) -> int:
+        """How many starts a search has."""
+        return int(self._starts[1].size)
+
     def climb(self, P: FloatArray, w: FloatArray, b: FloatArray) -> OracleResult:
         """Improve given neurons until they are local maximisers.
 

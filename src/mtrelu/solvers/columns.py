@@ -25,8 +25,8 @@ from mtrelu.validation import FloatArray
 
 _MAX_ROUNDS = 200
 _SLIDE_BELOW = 3e-3  # relative gap from which sliding pays
-_SLOW = 2  # rounds without a smaller gap after which neurons slide in any case
-_STALLED = 12  # rounds without a smaller gap
+_SLOW = 2  # rounds without a clearly smaller gap after which neurons slide in any case
+_STALLED = 12  # rounds without a clearly smaller gap, after which there is no hope
 _SAFETY = 0.8  # of the tolerance: the verifier leaves room for rounding
 _GOOD, _FAIR = 0.3, 0.7  # shares of the gap that a good and a fair round leave
 _ROOM = 50  # neurons that a round may add, besides as many as there are
@@ -108,7 +108,8 @@ def fit_columns(
         neurons = Neurons.at(pricing.hull, unit.w, unit.b)
         point = restricted.fit(neurons, 1e-4 * best.objective)
     proved, dual, violation = -math.inf, point, math.inf
-    smallest, stalled, apart = math.inf, 0, _APART
+    # `reached` is the gap from which rounds without a fair share of it less are counted.
+    smallest, reached, stalled, apart = math.inf, math.inf, 0, _APART
     n_rounds = _MAX_ROUNDS if max_iter is None else max_iter
     n_iter, stopped = 0, False
     while True:
@@ -122,7 +123,7 @@ def fit_columns(
         enough = _SAFETY * tol * (best.objective + offset)
         if found.exactness == "estimate" and own_gap <= enough:
             estimate = found.value
-            found = pricing.proof(point.P, level * (1.0 + 0.1 * tol)) or found
+            found = pricing.confirm(point.P, level * (1.0 + 0.1 * tol), estimate)
             own_gap = restricted.gap(point, found.value)
             if found.value > estimate:  # then earlier estimates may have promised too much as well
                 proved = -math.inf
@@ -139,7 +140,8 @@ def fit_columns(
             apart *= 0.1
         if relative <= _SLIDE_BELOW:
             apart = 0.0
-        stalled = 0 if own_gap < _FAIR * smallest else stalled + 1
+        stalled = 0 if own_gap < _FAIR * reached else stalled + 1
+        reached = own_gap if stalled == 0 else reached
         smallest = min(smallest, own_gap)
         if gap <= enough or restricted.nothing_left or stalled > _STALLED:
             break

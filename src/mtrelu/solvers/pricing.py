@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,8 @@ from mtrelu.oracles.base import Oracle
 from mtrelu.oracles.choice import exact_oracle
 from mtrelu.oracles.plane import PlaneOracle
 from mtrelu.validation import FloatArray
+
+_THOROUGHNESS = 4  # times as many starts for the search that ends a fit
 
 
 class Pricing:
@@ -28,7 +31,8 @@ class Pricing:
     """
 
     def __init__(self, X: FloatArray, skip: str, seed: int) -> None:
-        self._X, self._skip = X, skip
+        self._X, self._skip, self._seed = X, skip, seed
+        self._confirmations = 0
         self._ascent = AscentOracle(X, skip, random_state=seed)
         self.hull = self._ascent.hull
 
@@ -61,6 +65,17 @@ class Pricing:
             g[order],
         )
 
-    def proof(self, P: FloatArray, target: float) -> OracleResult | None:
-        """Answer of the exact oracle; None if there is none."""
-        return None if self.exact is None else self.exact.search(P, target=target)
+    def confirm(self, P: FloatArray, target: float, estimate: float) -> OracleResult:
+        """Search harder than `peaks` did, which found no more than ``estimate``.
+
+        That is the exact oracle if one is affordable, else the heuristic one from more starts,
+        each time from others.
+        """
+        if self.exact is not None:
+            return self.exact.search(P, target=target)
+        self._confirmations += 1
+        seed = self._seed + self._confirmations
+        n_starts = _THOROUGHNESS * self._ascent.n_starts
+        again = AscentOracle(self._X, self._skip, n_starts=n_starts, random_state=seed)
+        found = again.search(P, target=target)
+        return replace(found, value=max(found.value, estimate))
