@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from mtrelu.oracles.plane import PlaneOracle
+from mtrelu.oracles.plane import PlaneOracle, _leading
 from mtrelu.validation import InvalidInputError
 
 both_skips = pytest.mark.parametrize("skip", ["affine", "constant"])
@@ -385,3 +385,13 @@ def test_random_small_sets_against_brute_force(seed, skip):
     result, brute = PlaneOracle(X, skip).search(P), brute_maximum(X, P)
     reach = np.linalg.norm(P, axis=1).sum() * np.abs(X - X.mean(axis=0)).max()
     assert brute * (1 - 4e-16) <= result.value <= brute * (1 + 1e-12) + 1e-14 * reach
+
+
+@pytest.mark.parametrize("toward", [(0.6, 0.8), (-3.0, 4.0), (0.0, 0.0)])
+@pytest.mark.parametrize("size", [2.0, 1e-300, 0.0])
+def test_every_vector_leads_a_multiple_of_the_identity(size, toward):
+    """Met where g is constant on a whole arc: there is no eigenvector to compute."""
+    value, x, y = _leading(size, 0.0, size, *toward)
+    assert value == size and np.hypot(x, y) == pytest.approx(1.0)
+    length = np.hypot(*toward)
+    assert x * toward[0] + y * toward[1] == pytest.approx(length)

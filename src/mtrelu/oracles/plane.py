@@ -272,6 +272,8 @@ def _leading(
     half = 0.5 * (a - c)
     root = np.hypot(half, b)
     x, y = (half + root, b) if half >= 0 else (b, root - half)
+    if root == 0.0:  # every vector is an eigenvector
+        x, y = (toward_x, toward_y) if toward_x != 0.0 or toward_y != 0.0 else (1.0, 0.0)
     size = np.hypot(x, y)
     if x * toward_x + y * toward_y < 0:
         size = -size
