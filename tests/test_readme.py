@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_examples_of_the_readme():
     names: dict[str, object] = {}
     examples = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for code, printed in examples:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):

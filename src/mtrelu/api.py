@@ -198,7 +198,7 @@ def solve(
     >>> solution.network.n_neurons, round(solution.certificate.dual, 6), solution.status.name
     (1, 2.828427, 'CERTIFIED')
     """
-    problem = _problem(X, Y, alpha, loss, skip, sample_weight)
+    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit, callback)
     seed = 0 if random_state is None else int(as_generator(random_state).integers(2**31))
@@ -272,7 +272,7 @@ def certify(
     """
     from mtrelu.conversion import as_network
 
-    problem = _problem(X, Y, alpha, loss, skip, sample_weight)
+    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
     candidate = as_network(network, n_inputs=problem.n_inputs)
     certificate = verify(problem, candidate, tol=tol, time_limit=time_limit)
     settled = certificate.status in (Status.CERTIFIED, Status.INFEASIBLE)
@@ -357,21 +357,6 @@ def _fit_columns(
         found.network, lambda: dual, found.n_iter, found.stopped,
         lambda: None if merged else pricing.exact,
     )  # fmt: skip
-
-
-def _problem(
-    X: Any, Y: Any, alpha: float, loss: str | Loss, skip: str, sample_weight: Any
-) -> Problem:
-    """Return the checked problem, refusing numbers too large to work with."""
-    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
-    for name, values in (("X", problem.X), ("Y", problem.Y)):
-        largest = max(float(values.max()), -float(values.min()))
-        if largest > np.sqrt(np.finfo(np.float64).max / values.size):
-            raise InvalidInputError(
-                f"{name} has values up to {largest:.3g}, whose squares float64 cannot add up; "
-                f"divide {name} by a constant."
-            )
-    return problem
 
 
 def _on_line(problem: Problem) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linprog, nnls
 
 from mtrelu.network import ReLUNetwork
-from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
+from mtrelu.validation import FloatArray, InvalidInputError, as_inputs, as_skip
 
 __all__ = ["reduce_neurons"]
 
@@ -66,11 +66,7 @@ def reduce_neurons(network: ReLUNetwork, X: Any, *, skip: str = "affine") -> ReL
     >>> bool(np.allclose(narrow(X), wide(X)))
     True
     """
-    if skip not in ("affine", "constant", "none"):
-        raise InvalidInputError(
-            f'skip is {skip!r}, which is not a known skip connection; pass "affine" (A x + c), '
-            '"constant" (c), or "none".'
-        )
+    skip = as_skip(skip)
     if not isinstance(network, ReLUNetwork):
         raise InvalidInputError(
             f"network is a {type(network).__name__}, but only the neurons of a ReLUNetwork can be "

@@ -16,10 +16,10 @@ from mtrelu.validation import (
     as_alpha,
     as_inputs,
     as_labels,
+    as_skip,
     as_weights,
+    refuse_overflow,
 )
-
-SKIPS = ("affine", "constant", "none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ class Problem:
         Raises
         ------
         InvalidInputError
-            Any input that cannot work; for α = 0 that includes equal inputs with unequal labels.
+            Any input that cannot work, numbers too large to square among them; for α = 0 that
+            includes equal inputs with unequal labels.
 
         Examples
         --------
@@ -104,11 +105,7 @@ class Problem:
         labels = as_labels(Y, inputs.shape[0])
         penalty = as_alpha(alpha)
         the_loss = make_loss(loss)
-        if skip not in SKIPS:
-            raise InvalidInputError(
-                f'skip is {skip!r}, which is not a known skip connection; pass "affine" (A x + c), '
-                '"constant" (c), or "none".'
-            )
+        free = as_skip(skip)
         weights = as_weights(sample_weight, inputs.shape[0])
         rows = np.flatnonzero(weights)
         if rows.size < weights.size:
@@ -117,7 +114,9 @@ class Problem:
             _refuse_contradictions(inputs, labels, rows)
         else:
             the_loss.check_labels(labels)
-        return cls(inputs, labels, penalty, the_loss, skip, weights)
+        refuse_overflow(inputs, "X")
+        refuse_overflow(labels, "Y")
+        return cls(inputs, labels, penalty, the_loss, free, weights)
 
     @property
     def n_samples(self) -> int:

@@ -12,6 +12,7 @@ FloatArray = NDArray[np.float64]
 
 _LARGEST_EXACT_INTEGER = 2**53
 _MAX_NAMED_ENTRIES = 3
+_SKIPS = ("affine", "constant", "none")
 
 
 class InvalidInputError(ValueError):
@@ -212,6 +213,51 @@ def as_alpha(alpha: Any) -> float:
             "pass alpha > 0, or alpha = 0 to interpolate."
         )
     return value
+
+
+def as_skip(skip: Any) -> str:
+    """Return the name of the part of the network that is not penalised.
+
+    Parameters
+    ----------
+    skip : {"affine", "constant", "none"}
+        A x + c, c alone, or nothing.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else.
+
+    Examples
+    --------
+    >>> as_skip("affine")
+    'affine'
+    """
+    if not (isinstance(skip, str) and skip in _SKIPS):
+        raise InvalidInputError(
+            f'skip is {skip!r}, which is not a known skip connection; pass "affine" (A x + c), '
+            '"constant" (c), or "none".'
+        )
+    return skip
+
+
+def refuse_overflow(values: FloatArray, name: str) -> None:
+    """Raise `InvalidInputError` where the sum of the squares of an array overflows.
+
+    Examples
+    --------
+    >>> refuse_overflow(np.array([1e150]), "Y")
+    """
+    largest = max(float(values.max()), -float(values.min()))
+    if largest > np.sqrt(np.finfo(np.float64).max / values.size):
+        raise InvalidInputError(
+            f"{name} has values up to {largest:.3g}, whose squares float64 cannot add up; "
+            f"divide {name} by a constant."
+        )
 
 
 def _as_matrix(value: Any, name: str) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu._affine import skip_basis
-from mtrelu.api import _problem, solve
+from mtrelu.api import solve
 from mtrelu.certificate import Certificate
 from mtrelu.estimators.base import NetworkRegressor, warn_of_limit
 from mtrelu.kernels.infinite_task import InfiniteTaskKernel
@@ -183,7 +183,7 @@ class LearnedKernelRidge(NetworkRegressor):
             If `time_limit` ended the search for neurons before `tol` was reached.
         """
         inputs, labels = self._data(X, y)
-        given = _problem(inputs, labels, 1.0, "squared", self._skip(), sample_weight)
+        given = Problem.make(inputs, labels, 1.0, skip=self._skip(), sample_weight=sample_weight)
         self._learn(given)
         if self.certificate_ is not None:
             warn_of_limit(self.certificate_)

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from mtrelu._affine import skip_basis
 from mtrelu.api import Solution, solve
 from mtrelu.kernels.neuron import NeuronKernel
 from mtrelu.network import ReLUNetwork
+from mtrelu.problem import Problem
+from mtrelu.solvers.duplicates import Distinct
 from mtrelu.validation import FloatArray, InvalidInputError, as_inputs
 
 TOLERANCE = 1e-10
-"""How asymmetric, and how negative in its eigenvalues, a label covariance may be by rounding;
-relative to its largest entry and eigenvalue."""
+"""How asymmetric, and how negative in its eigenvalues, a label covariance may be by rounding, and
+how much the labels of equal inputs may vary apart; relative to its largest entry and eigenvalue."""
 
 
 class InfiniteTaskKernel(NeuronKernel):
@@ -29,8 +32,8 @@ class InfiniteTaskKernel(NeuronKernel):
     X : array_like of shape (N, d) or (N,)
         Inputs.
     label_covariance : array_like of shape (N, N), optional
-        Σ, symmetric and positive semidefinite to a relative 1e-10. Without it the labels are
-        white, Σ = I.
+        Σ, symmetric and positive semidefinite to a relative 1e-10. What the skip functions can fit
+        of the labels plays no role. Without it the labels are white, Σ = I.
     alpha : float
         The limit of α_T / √T, α_T the penalty for T tasks. An α_T that is the same for all T
         belongs to 0, interpolation.
@@ -51,8 +54,11 @@ class InfiniteTaskKernel(NeuronKernel):
     label_covariance : ndarray of shape (N, N), or None for white labels
     alpha : float
     solution : Solution
-        The limit network, with its certificate: look at ``solution.status`` before you rely on the
-        kernel. Its labels are a root of Σ with one column for each eigenvalue above rounding.
+        The limit network, with its certificate: look at ``solution.status``, which stands in the
+        ``repr`` too, before you rely on the kernel. Unless it is ``CERTIFIED``, this is the kernel
+        of the best network found, not proved to be the limit. White labels are the identity
+        matrix; others are a root of Σ off the skip functions, one column for each eigenvalue above
+        rounding.
     network, skip, strengths
         As in `NeuronKernel`; these are of the size for one task.
 
@@ -108,12 +114,13 @@ class InfiniteTaskKernel(NeuronKernel):
         inputs = as_inputs(X)
         n_samples = inputs.shape[0]
         if label_covariance is None:
-            covariance, root = None, np.eye(n_samples)
+            covariance, labels = None, np.eye(n_samples)
         else:
-            covariance, root = _covariance_and_root(label_covariance, n_samples)
+            covariance = _as_covariance(label_covariance, n_samples)
+            labels = _labels_of(covariance, inputs, skip)
         solution = solve(
             inputs,
-            root,
+            labels,
             alpha,
             skip=skip,
             tol=tol,
@@ -125,6 +132,10 @@ class InfiniteTaskKernel(NeuronKernel):
         self.label_covariance = covariance
         self.alpha = solution.problem.alpha
         self.solution = solution
+
+    def __repr__(self) -> str:
+        """Return the sizes, and what is proved."""
+        return f"{super().__repr__()[:-1]}, status={self.solution.status.value!r})"
 
     def cardinal_functions(self) -> ReLUNetwork:
         """Return the fits of the N tasks that are 1 at one sample and 0 at the others.
@@ -141,7 +152,7 @@ class InfiniteTaskKernel(NeuronKernel):
         ------
         InvalidInputError
             ``alpha = 0`` with fewer neurons than it takes to interpolate all labels, which happens
-            when the covariance is singular.
+            when the covariance is singular, or with equal inputs.
 
         Examples
         --------
@@ -155,8 +166,8 @@ class InfiniteTaskKernel(NeuronKernel):
         return self.fit(self.X, np.eye(self.X.shape[0]), self.alpha)
 
 
-def _covariance_and_root(value: Any, n_samples: int) -> tuple[FloatArray, FloatArray]:
-    """Return a checked covariance (N, N) and a root (N, r) of it, r its rank."""
+def _as_covariance(value: Any, n_samples: int) -> FloatArray:
+    """Return a checked covariance (N, N)."""
     covariance = as_inputs(value, "label_covariance")
     if covariance.shape != (n_samples, n_samples):
         raise InvalidInputError(
@@ -173,7 +184,7 @@ def _covariance_and_root(value: Any, n_samples: int) -> tuple[FloatArray, FloatA
             f"entry ({j}, {i}) is {covariance[j, i]:.6g}; pass a covariance matrix, for example "
             "Y @ Y.T / Y.shape[1]."
         )
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    values = np.linalg.eigvalsh(0.5 * covariance + 0.5 * covariance.T)
     if values[0] < -TOLERANCE * np.abs(values).max():
         raise InvalidInputError(
             f"label_covariance has the negative eigenvalue {values[0]:.6g} (its largest is "
@@ -185,5 +196,27 @@ def _covariance_and_root(value: Any, n_samples: int) -> tuple[FloatArray, FloatA
             "label_covariance is zero, so all labels are zero and no neuron is needed; pass a "
             "covariance with at least one positive entry, or leave it out for white labels."
         )
-    kept = values > n_samples * np.finfo(np.float64).eps * values[-1]
-    return covariance, vectors[:, kept] * np.sqrt(values[kept])
+    return covariance
+
+
+def _labels_of(covariance: FloatArray, X: FloatArray, skip: str) -> FloatArray:
+    """Return labels (N, r) with this covariance off the skip functions, r its rank there.
+
+    What rounding leaves of labels that are skip functions would be fitted like any other labels.
+    """
+    n_samples = len(X)
+    basis, _ = skip_basis(Problem.make(X, np.zeros(n_samples), 1.0, skip=skip))
+    off = np.eye(n_samples) - basis @ basis.T
+    largest = np.abs(covariance).max()  # taken out, so that no sum overflows
+    values, vectors = np.linalg.eigh(off @ (covariance / largest) @ off)
+    size = np.linalg.norm(covariance / largest, 2)
+    kept = values > n_samples * np.finfo(np.float64).eps * size
+    if not kept.any():
+        return np.zeros((n_samples, 1))
+    labels = vectors[:, kept] * np.sqrt(values[kept])
+    # Rounding must not make labels of equal inputs contradict each other.
+    distinct = Distinct.of(Problem.make(X, labels, 1.0, skip=skip))
+    means = distinct.problem.Y[distinct.group]
+    same = np.sum((labels - means) ** 2, axis=1) <= TOLERANCE * size
+    labels[same] = means[same]
+    return labels * np.sqrt(largest)

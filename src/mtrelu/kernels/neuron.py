@@ -12,9 +12,9 @@ from mtrelu.conversion import as_network
 from mtrelu.kernels.fixed import FixedKernel
 from mtrelu.losses import Loss
 from mtrelu.network import ReLUNetwork
-from mtrelu.problem import SKIPS, Problem
-from mtrelu.solvers.ridge import RidgeFit, fit_ridge
-from mtrelu.validation import FloatArray, InvalidInputError, as_alpha, as_inputs
+from mtrelu.problem import Problem
+from mtrelu.solvers.ridge import RidgeFit, fit_ridge, refuse_unproved
+from mtrelu.validation import FloatArray, InvalidInputError, as_alpha, as_inputs, as_skip
 
 
 class NeuronKernel(FixedKernel):
@@ -101,13 +101,8 @@ class NeuronKernel(FixedKernel):
     strengths: FloatArray
 
     def __init__(self, network: Any, skip: str = "affine") -> None:
-        if skip not in SKIPS:
-            raise InvalidInputError(
-                f'skip is {skip!r}, which is not a known skip connection; pass "affine" (A x + c), '
-                '"constant" (c), or "none".'
-            )
+        self.skip = as_skip(skip)
         self.network = as_network(network).unit_norm().pruned()
-        self.skip = skip
         self.strengths = self.network._strengths()
 
     def __repr__(self) -> str:
@@ -180,7 +175,7 @@ class NeuronKernel(FixedKernel):
         Raises
         ------
         InvalidInputError
-            Another number of neurons.
+            Another number of neurons, or no numbers.
 
         Examples
         --------
@@ -226,7 +221,9 @@ class NeuronKernel(FixedKernel):
         Raises
         ------
         InvalidInputError
-            Data that cannot work; ``alpha = 0`` with labels that no output weights interpolate.
+            Data that cannot work; ``alpha = 0`` with labels that no output weights interpolate;
+            the logistic loss with classes that the skip functions separate, where there is no
+            minimum; a duality gap above 1e-6 of the objective, by rounding.
 
         Examples
         --------
@@ -325,6 +322,8 @@ class NeuronKernel(FixedKernel):
 
     def _ridge(self, problem: Problem) -> tuple[RidgeFit, FloatArray, FloatArray, FloatArray]:
         """Return the fit, φ_k on the data (N, K), and the skip basis with its coefficients."""
+        if problem.alpha > 0.0 and problem.loss.name == "logistic":
+            problem.affine_fit()  # refuses classes that the skip functions separate
         basis, to_coefficients = skip_basis(problem)
         Phi = self._neurons(problem.X)
         ridge = fit_ridge(
@@ -336,6 +335,11 @@ class NeuronKernel(FixedKernel):
             self.strengths,
             problem.alpha,
         )
+        if problem.alpha > 0.0:
+            loss = problem.loss_value(basis @ ridge.theta + Phi @ ridge.V)
+            norms = np.sum((ridge.V / np.sqrt(self.strengths)[:, np.newaxis]) ** 2)
+            size = problem.loss_value(np.zeros_like(problem.Y))
+            refuse_unproved(ridge.gap, loss + 0.5 * problem.alpha * float(norms), size)
         return ridge, Phi, basis, to_coefficients
 
     def _neurons(self, inputs: FloatArray) -> FloatArray:
@@ -353,8 +357,14 @@ class NeuronKernel(FixedKernel):
         return inputs
 
     def _output_weights(self, value: Any, name: str) -> FloatArray:
-        weights = np.asarray(value, dtype=np.float64)
         n_neurons = self.strengths.size
+        try:
+            weights = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidInputError(
+                f"{name} is not a rectangular array of numbers; pass output weights of shape "
+                f"({n_neurons},) or ({n_neurons}, T)."
+            ) from None
         if weights.ndim not in (1, 2) or len(weights) != n_neurons:
             raise InvalidInputError(
                 f"{name} has shape {weights.shape}, but the kernel has {n_neurons} neurons; pass "

@@ -13,12 +13,8 @@ from mtrelu.losses import Loss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers.loss_master import fit_fixed_neurons
-from mtrelu.solvers.ridge import fit_ridge
-from mtrelu.validation import FloatArray, InvalidInputError
-
-# Duality gap beyond which a fit has failed: relative to its objective, and what may be rounding
-# relative to the loss of the zero function.
-_FAILED, _ROUNDING = 1e-6, 1e-12
+from mtrelu.solvers.ridge import fit_ridge, refuse_unproved
+from mtrelu.validation import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +74,8 @@ class TaskFits:
         values = problem.loss.value(y, network(problem.X)[:, 0])
         objective = problem.sample_weight @ values + problem.alpha * penalty
         size = problem.sample_weight @ problem.loss.value(y, np.zeros_like(y))
-        if problem.alpha > 0.0 and not gap <= _FAILED * objective + _ROUNDING * size:
-            raise InvalidInputError(
-                f"Y cannot be fitted in column {s}: over these neurons the objective came only to "
-                f"within {gap:.2g} of its minimum, by rounding; bring X and Y to a scale of about "
-                "one."
-            )
+        if problem.alpha > 0.0:
+            refuse_unproved(gap, objective, size, f" in column {s}")
         return network
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 import mtrelu
-from mtrelu.problem import SKIPS, alpha_from_weight_decay
+from mtrelu.problem import alpha_from_weight_decay
 from mtrelu.regime.checkpoint import Checkpoint
 from mtrelu.regime.designs import Design
 from mtrelu.regime.measurement import BETAS, Measurement, measure
 from mtrelu.regime.rates import Rate, fit_rate, medians
-from mtrelu.validation import FloatArray, InvalidInputError, as_alpha
+from mtrelu.validation import FloatArray, InvalidInputError, as_alpha, as_skip
 
 __all__ = ["FALLING", "Plan", "Sweep", "lemma_promise", "run_sweep"]
 
@@ -107,8 +107,7 @@ class Plan:
             design.check_n_tasks(count)
         if n_seeds < 1:
             raise InvalidInputError(f"n_seeds is {n_seeds}; at least one seed is needed.")
-        if skip not in SKIPS:
-            raise InvalidInputError(f"skip is {skip!r}; choose one of {', '.join(SKIPS)}.")
+        skip = as_skip(skip)
         if alpha is not None and weight_decay is not None:
             raise InvalidInputError(
                 f"alpha is {alpha:g} and weight_decay {weight_decay:g}, but each sets the penalty; "

@@ -19,8 +19,9 @@ from scipy.linalg import lapack, qr, solve_triangular
 from mtrelu.validation import FloatArray, InvalidInputError
 
 _EPS = float(np.finfo(np.float64).eps)
-# Labels count as interpolated when no residual is beyond this share of the task's largest label.
-_INTERPOLATED = 1e-9
+# Labels count as interpolated when no residual is beyond this share of the largest label that the
+# skip functions leave over, or can be rounding: beyond that share of the terms it is made of.
+_INTERPOLATED, _ROUNDING = 1e-9, 1e-14
 # Above this leverage 1 − leverage is computed as a sum of squares, not as a difference.
 _HIGH_LEVERAGE = 0.5
 # A sample that is this near to the span of some functions alone determines one of them.
@@ -76,7 +77,7 @@ class Rows:
         P = np.zeros_like(self.Y)
         residual = self.Y - self.B @ theta - self.Phi @ V
         if alpha == 0.0:
-            self._refuse_residuals(residual)
+            self._refuse_residuals(residual, theta, V)
         else:
             unfitted = np.vstack([core, self.rest])
             P[self.counted] = self.root * self.back(unfitted, len(self.skip_labels))
@@ -85,8 +86,9 @@ class Rows:
         gap = 0.5 * float(np.sum((self.root * (residual[self.counted] - p)) ** 2))
         if alpha > 0.0:
             n = strengths if strengths.ndim == 2 else strengths[:, np.newaxis]
-            lag = alpha * V - n * (self.Phi.T @ P)
-            gap += float(np.sum(lag**2 / np.where(n > 0.0, 2.0 * alpha * n, np.inf)))
+            # Divided before it is squared, which would overflow for labels in large units.
+            lag = (alpha / np.where(n > 0.0, n, 1.0)) * V - self.Phi.T @ P
+            gap += float(np.sum((np.sqrt(n / (2.0 * alpha)) * lag) ** 2))
         gap += float(np.sum(np.abs(change * (self.B.T @ P))))
         return V, theta, P, gap
 
@@ -96,10 +98,14 @@ class Rows:
             return coordinates
         return np.asarray(solve_triangular(self.R_skip, coordinates, check_finite=False))
 
-    def _refuse_residuals(self, residual: FloatArray) -> None:
+    def _refuse_residuals(self, residual: FloatArray, theta: FloatArray, V: FloatArray) -> None:
         """Raise an error where an interpolant leaves a residual."""
         size = np.abs(np.where(self.counted[:, np.newaxis], residual, 0.0))
-        wrong = size > _INTERPOLATED * np.max(np.abs(self.Y[self.counted]), axis=0)
+        off_skip = np.vstack([self.core_labels, self.rest])
+        labels = self.back(off_skip, len(self.skip_labels)) / self.root
+        terms = np.abs(self.Y) + np.abs(self.B) @ np.abs(theta) + np.abs(self.Phi) @ np.abs(V)
+        rounding = _ROUNDING * np.max(terms[self.counted], axis=0)
+        wrong = size > _INTERPOLATED * np.max(np.abs(labels), axis=0) + rounding
         if wrong.any():
             row, task = np.unravel_index(np.argmax(np.where(wrong, size, 0.0)), size.shape)
             place = f"row {row}" + (f", task {task}" if size.shape[1] > 1 else "")

@@ -27,6 +27,10 @@ from mtrelu.solvers._ridge_interior import fit_task
 from mtrelu.solvers._ridge_squared import Rows, Spectrum
 from mtrelu.validation import FloatArray, InvalidInputError
 
+# Duality gap beyond which a fit has failed: relative to its objective, and what may be rounding
+# relative to the loss of the zero function.
+_FAILED, _ROUNDING = 1e-6, 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class RidgeFit:
@@ -123,6 +127,31 @@ def fit_ridge(
         task = slice(t, t + 1)
         V[:, task], core[:, task] = Spectrum(rows, strengths[:, t], task).solve(alpha)
     return RidgeFit(*rows.assemble(V, core, strengths, alpha))
+
+
+def refuse_unproved(gap: float, objective: float, size: float, place: str = "") -> None:
+    """Raise `InvalidInputError` where the duality gap says that a fit over fixed neurons failed.
+
+    Parameters
+    ----------
+    gap : float
+        The gap.
+    objective : float
+        Objective of the fit.
+    size : float
+        Loss of the zero function, in units of the objective: what rounding is measured by.
+    place : str
+        Which labels, for the message, for example ``" in column 3"``.
+
+    Examples
+    --------
+    >>> refuse_unproved(1e-12, 1.0, 1.0)
+    """
+    if not gap <= _FAILED * objective + _ROUNDING * size:
+        raise InvalidInputError(
+            f"Y cannot be fitted{place}: over these neurons the objective came only to within "
+            f"{gap:.2g} of its minimum, by rounding; bring X and Y to a scale of about one."
+        )
 
 
 class RidgePath:
