@@ -1,6 +1,9 @@
 """How fast a task's fit becomes a kernel method as the number of tasks grows, and how sure that is.
 
-Medians over five seeds. For the two squares at a fixed penalty they are held against figures that
+Medians over five seeds, with 95 % intervals of the rates. Where a certificate in five dimensions
+takes its time there are fewer, and so no intervals: three for Gaussian inputs, two for student and
+teacher (``mtrelu regime student-teacher`` measures five, and more numbers of tasks, in about five
+minutes on two cores). For the two squares at a fixed penalty they are held against figures that
 were measured before this package could (first task 0 on the outer square and 1 on the inner one,
 the others Bernoulli, α = 1e-3, affine skip connection).
 """
@@ -39,24 +42,31 @@ class Case:
 
 
 def case(
-    name: str, design: str, n_tasks: tuple[int, ...], quick: bool, weight_decay: float | None = None
+    name: str,
+    design: str,
+    n_tasks: tuple[int, ...],
+    quick: bool,
+    *,
+    n_seeds: int = 5,
+    weight_decay: float | None = None,
 ) -> Case:
     plan = Plan.make(
         DESIGNS[design],
         n_tasks=n_tasks[:3] if quick else n_tasks,
-        n_seeds=2 if quick else 5,
+        n_seeds=2 if quick else n_seeds,
         weight_decay=weight_decay,
     )
     return Case(name, plan)
 
 
 def cases(quick: bool) -> list[Case]:
-    squares, gaussian = (1, 2, 5, 11, 31, 101, 301, 1001), (1, 11, 101, 1001)
+    squares, gaussian = (1, 2, 5, 11, 31, 101, 301, 1001), (11, 31, 101, 1001)
     return [
         case("two squares", "two-squares", squares, quick),
-        case("two squares, growing alpha", "two-squares", squares, quick, 1e-3),
-        case("student-teacher", "student-teacher", (1, 2, 5, 25), quick),
-        *(case(f"Gaussian d={d}", f"gaussian-{d}d", gaussian, quick) for d in (1, 2, 3, 5)),
+        case("two squares, growing alpha", "two-squares", squares, quick, weight_decay=1e-3),
+        case("student-teacher", "student-teacher", (2, 5, 25), quick, n_seeds=2),
+        *(case(f"Gaussian d={d}", f"gaussian-{d}d", gaussian, quick) for d in (1, 2, 3)),
+        case("Gaussian d=5", "gaussian-5d", gaussian, quick, n_seeds=3),
     ]
 
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
-from mtrelu import InvalidInputError, ReLUNetwork, ReLURegressor
+from mtrelu import InvalidInputError, LearnedKernelRidge, ReLUNetwork, ReLURegressor
 from mtrelu.conversion import as_network
 
 
@@ -267,6 +267,18 @@ def test_own_networks_and_regressors():
     with pytest.raises(InvalidInputError, match="not fitted"):
         as_network(model)
     assert as_network(model.fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 0.0])) is model.network_
+
+
+def test_a_learned_kernel_ridge_is_the_network_of_its_predictions():
+    X, Y = points(2, 12), points(3, 12)
+    model = LearnedKernelRidge(kernel_alpha=0.5)
+    with pytest.raises(InvalidInputError, match="LearnedKernelRidge that is not fitted; call fit"):
+        as_network(model)
+    network = as_network(model.fit(X, Y), n_inputs=2)
+    assert network is model.network_ and network.n_neurons > 0
+    np.testing.assert_array_equal(network(X), model.predict(X))
+    with pytest.raises(InvalidInputError, match="model has 2 inputs, but the data have 3"):
+        as_network(model, n_inputs=3)
 
 
 @pytest.mark.parametrize(

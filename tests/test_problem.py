@@ -460,6 +460,8 @@ def test_weight_decays_that_cannot_work_are_refused(arguments, message):
         ({"loss": "l1"}, r"loss is 'l1'"),
         ({"loss": "logistic"}, r"Y has the label 2\.0 at row 1, but the logistic loss needs"),
         ({"skip": "linear"}, r"skip is 'linear', which is not a known skip connection"),
+        ({"X": [0.0, 1e200, 2.0]}, r"X has values up to 1e\+200, whose squares"),
+        ({"Y": [0.0, -1e200, 2.0]}, r"Y has values up to 1e\+200, whose squares"),
         ({"sample_weight": [1.0]}, r"sample_weight has 1 entries"),
     ],
 )

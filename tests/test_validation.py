@@ -14,7 +14,9 @@ from mtrelu.validation import (
     as_alpha,
     as_inputs,
     as_labels,
+    as_skip,
     as_weights,
+    refuse_overflow,
 )
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -167,6 +169,19 @@ def test_alpha_is_any_real_number(alpha):
 def test_alpha_that_cannot_work_is_refused(alpha, message):
     with pytest.raises(InvalidInputError, match=message):
         as_alpha(alpha)
+
+
+@pytest.mark.parametrize("skip", ["linear", "", None, 1, ["affine"], np.array(["affine", "none"])])
+def test_a_skip_connection_that_is_none_is_refused(skip):
+    with pytest.raises(InvalidInputError, match=r"^skip is .*not a known skip connection; pass"):
+        as_skip(skip)
+
+
+def test_sums_of_squares_that_overflow_are_refused():
+    largest = np.sqrt(np.finfo(float).max / 4)
+    refuse_overflow(np.full(4, -0.999 * largest), "Y")
+    with pytest.raises(InvalidInputError, match=r"^Y has values up to 6\.71e\+153"):
+        refuse_overflow(np.full(4, -1.001 * largest), "Y")
 
 
 def test_errors_can_be_caught_as_their_standard_kinds():

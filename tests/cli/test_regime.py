@@ -59,7 +59,13 @@ class TestDesigns:
         assert files("out") == WRITTEN and files() == ["a.csv", "holes.csv", "out"]
         assert "out/report.html" in result.stdout and "White labels" in result.stdout
         assert "2/2" in result.stdout and result.stderr == ""
+        assert "rate" not in result.stdout and "?" not in result.stdout
         assert Path("out/regime.png").read_bytes() == b"picture"
+
+    def test_rates_and_what_two_solutions_explain_are_shown(self, monkeypatch):
+        monkeypatch.setattr("mtrelu.regime.sweep.Sweep.unresolved", lambda self: [8])
+        shown = good("gaussian-1d", "--n-tasks", "2,4,8,16", "--seeds", "1", "--jobs", "1").stdout
+        assert "T^-" in shown and shown.count("?") == 2 and "two solutions" in shown
 
     def test_numbers_are_those_of_the_library(self):
         good(*SMALL)
@@ -241,7 +247,7 @@ class TestInterruption:
 
     @pytest.mark.skipif(os.name != "posix", reason="sends a signal as a terminal does")
     def test_a_real_ctrl_c_with_several_processes(self):
-        words = ["regime", "two-squares", "--n-tasks", "2,101", "--seeds", "40", "--jobs", "2"]
+        words = ["regime", "gaussian-1d", "--n-tasks", "2", "--seeds", "2000", "--jobs", "2"]
         code = "from mtrelu.cli import main; main()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words, "--out", "out"],

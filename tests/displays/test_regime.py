@@ -67,9 +67,10 @@ def test_the_axes_are_logarithmic_and_tell_the_numbers_of_tasks():
 
 
 def test_rates_are_in_the_legend_with_their_uncertainty():
-    outputs, objectives = draw(make()).axes_[:2]
+    sweep = make(n_seeds=5)
+    outputs, objectives = draw(sweep).axes_[:2]
     (text,) = [text for text in legend(outputs) if text.startswith("own neurons, ridge")]
-    rate = make().rate("output_difference")
+    rate = sweep.rate("output_difference")
     assert "$T^{-1.00}$" in text and "95 %" in text
     assert f"{rate.low:.2f} … {rate.high:.2f}".replace("-", "−") in text
     assert any("T^{-3.00}" in text for text in legend(objectives))
@@ -81,6 +82,13 @@ def test_the_rate_of_the_theorem_starts_at_the_highest_curve():
         slope = line(axes, "$T^{−1/4}$")
         np.testing.assert_array_equal(slope.get_xdata(), [2, 16])
         np.testing.assert_allclose(slope.get_ydata(), [height, height * 8**-0.25])
+    assert "$T^{−1/4}$, the theorem's rate" in legend(objectives)
+
+
+def test_the_theorem_says_nothing_about_a_growing_penalty():
+    sweep = make()
+    growing = replace(sweep, plan=replace(sweep.plan, alpha=None, weight_decay=1e-3))
+    assert "$T^{−1/4}$, for comparison" in legend(draw(growing).axes_[1])
 
 
 def test_shares_are_drawn_beside_the_promise():

@@ -324,6 +324,12 @@ class TestKernel:
         assert model.certificate_.status.name == "LIMIT_REACHED"
         assert np.isfinite(model.predict(X)).all()
 
+    def test_a_kernel_that_rounding_leaves_unproved_is_told(self):
+        X, Y, _ = table(n=20)
+        with pytest.warns(ConvergenceWarning, match="Optimality could not be proved"):
+            model = LearnedKernelRidge(kernel_alpha=1e-30, tol=1e-9).fit(X, Y)
+        assert model.certificate_.status.name == "NOT_OPTIMAL"
+
     def test_beyond_the_data_the_fit_goes_on_in_straight_lines(self):
         X, Y, _ = table(n=15)
         far = LearnedKernelRidge().fit(X, Y).predict(np.outer([1e3, 2e3, 3e3], [0.6, -0.8]))

@@ -163,6 +163,17 @@ def test_errors(plane):
     with pytest.raises(InvalidInputError, match="zero modulo affine"):
         compare(lambda A, B: np.zeros((len(A), len(B))), X, points)
     with pytest.raises(InvalidInputError, match="all its rows equal"):
-        known_kernels([[1.0, 2.0], [1.0, 2.0]])
+        known_kernels([[0.1, 0.2]] * 3)  # whose mean is another by rounding
+    for call in (
+        lambda P: compare(polyharmonic, X, P),
+        lambda P: interpolation_matrix(polyharmonic, X, P),
+    ):
+        with pytest.raises(InvalidInputError, match="points has 1 columns, but X has 2"):
+            call(points[:, :1])
+    with pytest.raises(InvalidInputError, match=r"points has 3 rows.*fewer than 4"):
+        compare(polyharmonic, X, points[:3])
+    for n_points in (0, -1, 2.5):
+        with pytest.raises(InvalidInputError, match=f"n_points is {n_points}"):
+            points_inside(X, n_points)
     with pytest.raises(InvalidInputError, match="it takes 3 points"):
         points_inside([[0.0, 0.0], [1.0, 1.0]], 5)

@@ -131,6 +131,26 @@ def test_unit_of_the_labels(X, there, sigma):
     assert distance(larger(there), 3.0 * kernel(there), there) < 2e-3
 
 
+@pytest.mark.parametrize("skip", ["affine", "constant"])
+@pytest.mark.parametrize("size", [1.0, 1e8])
+def test_what_the_skip_functions_fit_plays_no_role(X, there, skip, size):
+    functions = np.column_stack([np.ones(9), X]) if skip == "affine" else np.ones((9, 1))
+    fitted = size * functions @ functions.T
+    white = InfiniteTaskKernel(X, skip=skip, tol=1e-8)
+    other = InfiniteTaskKernel(X, np.eye(9) + fitted, skip=skip, tol=1e-8)
+    assert distance(other(there), white(there), there) < 2e-3
+    # Rounding in labels that are skip functions is nothing to fit.
+    for alpha in (0.0, 0.1):
+        assert InfiniteTaskKernel(X, fitted, alpha=alpha, skip=skip).network.n_neurons == 0
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])
+def test_a_covariance_in_any_unit(X, there, kernel, unit):
+    other = InfiniteTaskKernel(X, unit * np.eye(9), tol=1e-8)
+    assert other.solution.status is mtrelu.Status.CERTIFIED
+    assert distance(other(there) / np.sqrt(unit), kernel(there), there) < 1e-3
+
+
 def test_labels_of_one_task(X):
     y = np.random.default_rng(5).standard_normal(9)
     kernel = InfiniteTaskKernel(X, np.outer(y, y))
@@ -270,4 +290,22 @@ def test_refuses_equal_inputs_with_labels_that_differ():
     # Labels that are the same for both are no contradiction.
     first = np.eye(5)[[0, 0, 2, 3, 4]]
     X = [[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]
-    assert InfiniteTaskKernel(X, first @ first.T).solution.status is mtrelu.Status.CERTIFIED
+    kernel = InfiniteTaskKernel(X, first @ first.T, tol=1e-8)
+    assert kernel.solution.status is mtrelu.Status.CERTIFIED
+    # Nor are those whose covariance has a root that is equal for both up to rounding only.
+    X, group = np.random.default_rng(11).standard_normal((7, 2)), [0, 0, 1, 1, 1, 2, 3, 4, 5, 6]
+    root = np.random.default_rng(12).standard_normal((7, 9))
+    once = InfiniteTaskKernel(X, root @ root.T, tol=1e-8)
+    again = InfiniteTaskKernel(X[group], (root @ root.T)[np.ix_(group, group)], tol=1e-8)
+    assert distance(again(X), once(X), X) < 1e-3
+    apart = (root @ root.T)[np.ix_(group, group)] + 1e-3 * np.eye(10)
+    with pytest.raises(InvalidInputError, match="different labels for the same input"):
+        InfiniteTaskKernel(X[group], apart)
+
+
+def test_what_is_not_proved_is_said():
+    X = np.random.default_rng(13).standard_normal((30, 2))
+    assert "status='certified'" in repr(InfiniteTaskKernel(X[:6]))
+    stopped = InfiniteTaskKernel(X, time_limit=0.0, tol=1e-9)
+    assert stopped.solution.status is mtrelu.Status.LIMIT_REACHED
+    assert repr(stopped).endswith("skip='affine', status='limit reached')")

@@ -125,10 +125,14 @@ def test_errors():
         arc_cosine([1.0], bias=0.0)
     with pytest.raises(InvalidInputError, match="bias is nan"):
         ntk([1.0], bias=np.nan)
-    for exponent in (0.0, 4.0, -1.0):
+    with pytest.raises(InvalidInputError, match="bias is 'wide'"):
+        arc_cosine([1.0], bias="wide")
+    for exponent in (0.0, 4.0, -1.0, np.nan, "three"):
         with pytest.raises(InvalidInputError, match="between 0 and 4"):
             polyharmonic([1.0], exponent=exponent)
     with pytest.raises(InvalidInputError, match="Y has 1 columns, but X has 2"):
         polyharmonic([[1.0, 2.0]], [1.0])
     with pytest.raises(InvalidInputError, match="pivots"):
         arc_cosine_at([np.inf], [1.0])
+    with pytest.raises(InvalidInputError, match="pivots has 2 columns, but X has 1"):
+        arc_cosine_at([[1.0, 2.0]], [1.0])

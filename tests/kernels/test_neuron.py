@@ -9,6 +9,7 @@ from sklearn.neural_network import MLPRegressor
 
 import mtrelu
 from mtrelu import InvalidInputError, NeuronKernel, ReLUNetwork
+from mtrelu.solvers.ridge import fit_ridge
 
 SKIPS = ["affine", "constant", "none"]
 
@@ -175,6 +176,39 @@ def test_fit_with_a_robust_loss_is_the_convex_optimum():
     )
     cp.Problem(cp.Minimize(cost)).solve(solver="CLARABEL")
     np.testing.assert_allclose(fit.v[:, 0], v.value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_without_a_minimum_is_refused():
+    kernel, X = NeuronKernel(random_network()), PLANE
+    sides = np.column_stack([np.arange(11) % 2, X[:, 0] > 0.1])
+    kernel.fit(X, sides[:, :1], 0.1, loss="logistic")
+    with pytest.raises(InvalidInputError, match=r"column 1\) whose classes .* no minimum"):
+        kernel.fit(X, sides, 0.1, loss="logistic")
+    alone = NeuronKernel(random_network(), "none").fit(X, sides, 0.1, loss="logistic")
+    assert np.abs(alone.v).max() < 100  # without skip functions there is one
+
+
+def test_a_fit_that_is_not_proved_is_refused(monkeypatch):
+    def stopped_early(*arguments):
+        return fit_ridge(*arguments, tol=0.3)
+
+    kernel, y = NeuronKernel(random_network()), np.random.default_rng(23).standard_normal(11)
+    kernel.fit(PLANE, y, 0.1, loss="huber")
+    monkeypatch.setattr("mtrelu.kernels.neuron.fit_ridge", stopped_early)
+    with pytest.raises(InvalidInputError, match="Y cannot be fitted: over these neurons"):
+        kernel.fit(PLANE, y, 0.1, loss="huber")
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e100, 1e150])
+def test_units_of_labels_and_inputs(unit):
+    network = random_network()
+    rng = np.random.default_rng(24)
+    X, Y = rng.standard_normal((9, 2)), rng.standard_normal((9, 2))
+    expected = NeuronKernel(network).fit(X, Y, 0.1)(X)
+    np.testing.assert_allclose(NeuronKernel(network).fit(X, unit * Y, 0.1)(X) / unit, expected)
+    # Neurons in the unit of x; the kernel is of the unit of x², the strengths undo that.
+    far = ReLUNetwork(network.w, unit * network.b, network.v / unit, network.A, network.c)
+    np.testing.assert_allclose(NeuronKernel(far).fit(unit * X, Y, 0.1 * unit)(unit * X), expected)
 
 
 def test_without_penalty_it_interpolates_with_least_norm():
@@ -434,8 +468,15 @@ def test_bad_input():
         kernel.inner_product(np.ones(5), np.ones(6))
     with pytest.raises(InvalidInputError, match="v has shape"):
         kernel.inner_product(np.ones(6), np.ones((1, 6)))
+    for value in ("one", ["a"] * 6, [[1.0, 2.0], [1.0]], {}):
+        with pytest.raises(InvalidInputError, match="u is not a rectangular array of numbers"):
+            kernel.inner_product(value, np.ones(6))
     with pytest.raises(InvalidInputError, match="X has 3 columns"):
         kernel.fit(X, Y, 0.1)
+    with pytest.raises(InvalidInputError, match="Y has values up to"):
+        kernel.fit(X[:, :2], 1e200 * Y, 0.1)
+    with pytest.raises(InvalidInputError, match="X has values up to"):
+        kernel.deviation(1e200 * X[:, :2], Y, 0.1)
     with pytest.raises(InvalidInputError, match="alpha is -1"):
         kernel.fit(X[:, :2], Y, -1.0)
     with pytest.raises(InvalidInputError, match="alpha is 0, but then every network"):

@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 
 import mtrelu
+from mtrelu.network import ReLUNetwork
+from mtrelu.problem import Problem
 from mtrelu.regime.designs import DESIGNS, sup_points
-from mtrelu.regime.measurement import BETAS, Measurement, measure
+from mtrelu.regime.measurement import BETAS, Measurement, _status, measure
+from mtrelu.status import Status
 from mtrelu.validation import InvalidInputError
+from mtrelu.verify import verify
 
 ALPHA = 1e-2
 TASKS = 6
@@ -177,3 +181,31 @@ def test_what_is_proved_by_which_network(cell):
     assert not own.proves("leave_task_out_difference")
     assert not others.certified and others.proves("excess")
     assert not others.proves("leave_task_out_difference")
+
+
+def test_two_optimal_networks_that_differ_are_seen():
+    several, one = (
+        measure(*DESIGNS["two-squares"].draw(2, seed), 1e-3, "affine", seed) for seed in (0, 1)
+    )
+    assert several.certified and several.restart_difference > 0.1
+    assert one.certified and one.restart_difference < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("gap", "oracle", "status"),
+    [
+        (9e-7, "exact", "certified"),
+        (9e-7, "bound", "certified"),
+        (1e-12, "estimate", "uncertified"),  # no proof, however small
+        (2e-6, "exact", "almost"),
+        (2e-3, "exact", "not optimal"),
+    ],
+)
+def test_a_gap_certifies_only_if_it_is_proved(gap, oracle, status):
+    network = ReLUNetwork([[1.0]], [-1.0], [[1.0]], [[0.0]], [0.0])
+    problem = Problem.make([0.0, 1.0, 2.0], [0.0, 0.0, 1.0], 0.1)
+    certificate = verify(problem, network)
+    assert certificate.status is Status.NOT_OPTIMAL
+    given = Status.UNCERTIFIED if oracle == "estimate" else Status.NOT_OPTIMAL
+    stated = replace(certificate, relative_gap=gap, oracle=oracle, status=given)
+    assert _status(stated) == status

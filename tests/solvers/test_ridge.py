@@ -314,6 +314,18 @@ def test_an_offset_of_the_labels_costs_no_more_digits_than_the_labels_lose(name,
     assert fit.gap <= 1e-10 + 1e-15 * offset
 
 
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("unit", [1e-100, 1e100, 1e145])
+def test_unit_of_the_labels(unit, own):
+    # Powers of the unit that cancel in the gap may not overflow on the way.
+    data = Data(own=own)
+    expected = data.fit(0.1)
+    data.Y, data.n = unit * data.Y, unit * data.n
+    fit = data.fit(0.1 * unit)
+    np.testing.assert_allclose(fit.V / unit, expected.V, rtol=1e-9, atol=1e-12)
+    assert fit.gap / unit <= 1e-13 * unit
+
+
 @every_loss
 @pytest.mark.parametrize("K", [6, 40])
 def test_the_gap_is_honest_however_early_it_stops(loss, K):
@@ -615,6 +627,17 @@ def test_a_small_contradiction_is_named():
     data.Y = data.Y[:, 2:]
     with pytest.raises(InvalidInputError, match=r"residual of -?5e-07 .*\(row [01]\)"):
         data.fit(0.0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e12])
+def test_a_contradiction_is_measured_without_what_the_skip_functions_fit(offset):
+    data = Data(seed=4, N=10, K=3)
+    data.Y = data.Y + offset
+    with pytest.raises(InvalidInputError, match="cannot take the labels"):
+        data.fit(0.0)
+    V = np.random.default_rng(0).standard_normal((3, 2))
+    data.Y = data.Phi @ V + offset
+    assert np.abs(data.fit(0.0).V - V).max() < 1e-9 + 1e-14 * abs(offset)
 
 
 # --- leave-one-out ------------------------------------------------------------------------------

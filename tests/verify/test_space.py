@@ -487,7 +487,7 @@ def test_what_overflows_is_never_certified():
             assert certificate.status is Status.NOT_OPTIMAL and not certificate.relative_gap < 0.5
             assert not math.isnan(certificate.gap) and math.isfinite(certificate.stationarity)
     for X in (1e200 * SQUARES, 1e-200 * SQUARES):
-        certificate = verify(Problem.make(X, INNER, 0.1), two_ridges(0.1))
+        certificate = verify(replace(problem, X=X), two_ridges(0.1))
         assert not math.isnan(certificate.gap) and certificate.dual <= 1.0
 
 

@@ -17,6 +17,7 @@ from mtrelu.cli.certify import certify
 from mtrelu.cli.fit import fit
 from mtrelu.cli.predict import predict
 from mtrelu.cli.regime import regime
+from mtrelu.cli.reproduce import reproduce
 
 __all__ = ["app", "main"]
 
@@ -39,7 +40,7 @@ def _root(
         raise typer.Exit
 
 
-for command in (fit, predict, certify, regime):
+for command in (fit, predict, certify, regime, reproduce):
     app.command()(tidy(command))
 
 

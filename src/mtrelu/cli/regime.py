@@ -65,9 +65,7 @@ def regime(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many random draws for each of them.")] = 5,
-    skip: Annotated[
-        str, typer.Option(help="The unpenalised part: affine, constant or none.")
-    ] = "affine",
+    skip: Annotated[str, typer.Option(help="The unpenalised part: affine or constant.")] = "affine",
     jobs: Annotated[
         int | None,
         typer.Option(help="How many processes work at a time; by default one for each core."),
@@ -220,10 +218,13 @@ def _print(report: RegimeReport, target: Path) -> None:
         table.add_column(Text(name), justify="right")
     for row in rows:
         table.add_row(*map(Text, row))
-    table.add_section()
-    table.add_row(*map(Text, rates))
+    if rates:
+        table.add_section()
+        table.add_row(*map(Text, rates))
     console = Console()
     console.print(table)
+    if report.sweep.unresolved():
+        console.print(Text("?: two solutions of one problem differ as much; see the report."))
     missing = len(report.sweep.uncertified())
     if missing:
         console.print(

@@ -80,8 +80,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 def warn_of_limit(certificate: Certificate) -> None:
-    """Say it as scikit-learn does, on behalf of `fit`, if the solver stopped early."""
-    if certificate.status is Status.LIMIT_REACHED:
+    """Say it as scikit-learn does, on behalf of `fit`, if the solver stopped before its goal."""
+    if certificate.status in (Status.LIMIT_REACHED, Status.NOT_OPTIMAL):
         warnings.warn(
             f"{certificate.status.meaning} The relative gap is {certificate.relative_gap:.1e}, "
             f"asked for was {certificate.tol:.1e}. {certificate.status.advice}",

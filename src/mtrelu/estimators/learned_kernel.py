@@ -77,12 +77,14 @@ class LearnedKernelRidge(NetworkRegressor):
         Those it was chosen from.
     loo_errors_ : ndarray of shape (A,)
         For each of them the mean squared error, over tasks and (weighted) samples, of predicting
-        samples from all others: exact, without approximation and without refitting. NaN if no
-        sample can be predicted, because the skip functions alone pass through all labels.
+        samples from all others: what refits would give, to rounding. NaN if no sample can be
+        predicted, because the skip functions alone pass through all labels.
     kernel_alpha_ : float or None
         Penalty of the network that made the kernel; None if the kernel was given.
     certificate_ : Certificate or None
-        How far that network can be from optimal; None if the kernel was given as mere neurons.
+        How far that network can be from optimal; None if the kernel was given as mere neurons. With
+        more than two inputs its status is often ``UNCERTIFIED``, likely but not proved. The ridge
+        and its error are what they are said to be for any neurons, optimal or not.
     n_features_in_ : int
         The number of inputs, d.
     feature_names_in_ : ndarray of shape (d,)
@@ -180,7 +182,8 @@ class LearnedKernelRidge(NetworkRegressor):
         Warns
         -----
         ConvergenceWarning
-            If `time_limit` ended the search for neurons before `tol` was reached.
+            If the search for neurons ended before `tol` was reached: by `time_limit`, or by
+            rounding, for a `kernel_alpha` near zero.
         """
         inputs, labels = self._data(X, y)
         given = Problem.make(inputs, labels, 1.0, skip=self._skip(), sample_weight=sample_weight)

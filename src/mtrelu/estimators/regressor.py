@@ -140,7 +140,8 @@ class ReLURegressor(NetworkRegressor):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` or `time_limit` ended the fit before `tol` was reached.
+            If the fit ended before `tol` was reached: by `max_iter` or `time_limit`, or by
+            rounding, for an `alpha` near zero.
         """
         inputs, labels = self._data(X, y)
         if self.n_knots is not None:

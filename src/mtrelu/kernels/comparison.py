@@ -11,7 +11,7 @@ from scipy.linalg import null_space
 from sklearn.gaussian_process.kernels import RBF, Matern
 
 from mtrelu._affine import skip_basis
-from mtrelu.kernels.known import arc_cosine, arc_cosine_at, ntk, polyharmonic
+from mtrelu.kernels.known import arc_cosine, arc_cosine_at, ntk, polyharmonic, same_space
 from mtrelu.problem import Problem
 from mtrelu.validation import FloatArray, InvalidInputError, as_generator, as_inputs
 
@@ -109,7 +109,7 @@ def known_kernels(X: Any) -> list[KnownKernel]:
     inputs = as_inputs(X)
     centre = inputs.mean(axis=0)
     spread = float(np.sqrt(np.sum((inputs - centre) ** 2) / inputs.shape[0]))
-    if spread == 0.0:
+    if not np.ptp(inputs, axis=0).any():
         raise InvalidInputError(
             "X has all its rows equal, so every kernel is the same there; pass different inputs."
         )
@@ -154,7 +154,8 @@ def compare(
     Raises
     ------
     InvalidInputError
-        Inputs that cannot work; a kernel that is zero modulo affine functions.
+        Inputs that cannot work; fewer than d + 2 points; a kernel that is zero modulo affine
+        functions.
 
     Examples
     --------
@@ -166,7 +167,14 @@ def compare(
     >>> rows[0].name, rows[0].cardinal_difference < 1e-9
     ('linear -r', True)
     """
-    inputs, queries = as_inputs(X), as_inputs(points, "points")
+    inputs = as_inputs(X)
+    queries = same_space(as_inputs(points, "points"), inputs, "points")
+    n_points, n_inputs = queries.shape
+    if n_points < n_inputs + 2:
+        raise InvalidInputError(
+            f"points has {n_points} rows, but modulo affine functions of {n_inputs} inputs there "
+            f"is nothing left on fewer than {n_inputs + 2}; pass more, for example points_inside."
+        )
     target = _Target(kernel, inputs, queries)
     rows = []
     for candidate in known_kernels(inputs) if known is None else known:
@@ -200,7 +208,7 @@ def points_inside(X: Any, n_points: int, random_state: Any = None) -> FloatArray
     Raises
     ------
     InvalidInputError
-        Fewer than d + 1 points.
+        Fewer than d + 1 samples; ``n_points`` that is not a whole number of at least 1.
 
     Examples
     --------
@@ -213,6 +221,11 @@ def points_inside(X: Any, n_points: int, random_state: Any = None) -> FloatArray
         raise InvalidInputError(
             f"X has {n_samples} rows, but in {n_inputs} dimensions it takes {n_inputs + 1} points "
             "to have an inside; pass more samples."
+        )
+    count: Any = n_points  # which may be anything
+    if not (isinstance(count, int | np.integer) and count >= 1):
+        raise InvalidInputError(
+            f"n_points is {n_points!r}, but points are counted; pass a whole number of at least 1."
         )
     rng = as_generator(random_state)
     corners = rng.random((n_points, n_samples)).argpartition(n_inputs, axis=1)[:, : n_inputs + 1]
@@ -246,7 +259,8 @@ def interpolation_matrix(kernel: Gram, X: Any, points: Any) -> FloatArray:
     array([[ 1.     ,  0.     ,  0.     ],
            [ 0.40625,  0.6875 , -0.09375]])
     """
-    inputs, queries = as_inputs(X), as_inputs(points, "points")
+    inputs = as_inputs(X)
+    queries = same_space(as_inputs(points, "points"), inputs, "points")
     basis, basis_there = _affine_basis(inputs, queries)
     gram = kernel(inputs, inputs)
     # Coefficients of a kernel interpolant have no affine part. Solving for the rest keeps more

@@ -41,8 +41,9 @@ class InfiniteTaskKernel(NeuronKernel):
         The part of the network that is not penalised.
     tol : float
         Relative duality gap of the limit network. Places of neurons are known to about its square
-        root only. Modulo the skip functions that leaves the kernel exact to some 1e-4 inside the
-        hull of the data, but to some percent far beyond it; a smaller ``tol`` mends that.
+        root only, and the kernel no better: with the default, modulo the skip functions, to between
+        1e-4 and 1e-2 of its size in what we measured. That is no bound; ask for a smaller ``tol``
+        if it matters.
     time_limit : float, optional
         Seconds, as in `solve`.
     random_state : int, Generator or None
@@ -219,4 +220,4 @@ def _labels_of(covariance: FloatArray, X: FloatArray, skip: str) -> FloatArray:
     means = distinct.problem.Y[distinct.group]
     same = np.sum((labels - means) ** 2, axis=1) <= TOLERANCE * size
     labels[same] = means[same]
-    return labels * np.sqrt(largest)
+    return np.asarray(labels * np.sqrt(largest))

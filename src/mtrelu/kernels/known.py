@@ -109,8 +109,8 @@ def arc_cosine_at(pivots: Any, X: Any, Y: Any = None) -> FloatArray:
     >>> arc_cosine_at([0.0, 1.0], [2.0])  # half of the mean of 2² and 1²
     array([[1.25]])
     """
-    centres = as_inputs(pivots, "pivots")
     first, second = _pair(X, Y)
+    centres = same_space(as_inputs(pivots, "pivots"), first, "pivots")
     total = np.zeros((first.shape[0], second.shape[0]))
     for centre in centres:
         product, cosine, angle = _polar(first - centre, second - centre)
@@ -158,7 +158,7 @@ def polyharmonic(X: Any, Y: Any = None, *, exponent: float = 3.0) -> FloatArray:
     >>> polyharmonic([[0.0, 0.0]], [[3.0, 4.0]], exponent=3.0)  # 5³ − 5²
     array([[100.]])
     """
-    if not 0.0 < exponent < 4.0:
+    if not (isinstance(exponent, int | float | np.number) and 0.0 < exponent < 4.0):
         raise InvalidInputError(
             f"exponent is {exponent!r}, but ±r^exponent is a kernel modulo affine functions only "
             "for exponents strictly between 0 and 4; pass one of these, for example 3."
@@ -173,7 +173,7 @@ def polyharmonic(X: Any, Y: Any = None, *, exponent: float = 3.0) -> FloatArray:
 
 def _lifted(X: Any, Y: Any, bias: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return `_polar` of the inputs with the bias as one more coordinate."""
-    if not (np.isfinite(bias) and bias > 0.0):
+    if not (isinstance(bias, int | float | np.number) and 0.0 < bias < np.inf):
         raise InvalidInputError(
             f"bias is {bias!r}, but it is a standard deviation; pass a number > 0, in the units of "
             "the inputs."
@@ -197,10 +197,14 @@ def _polar(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArra
 
 def _pair(X: Any, Y: Any) -> tuple[FloatArray, FloatArray]:
     first = as_inputs(X)
-    second = first if Y is None else as_inputs(Y, "Y")
-    if first.shape[1] != second.shape[1]:
+    return first, first if Y is None else same_space(as_inputs(Y, "Y"), first, "Y")
+
+
+def same_space(points: FloatArray, X: FloatArray, name: str) -> FloatArray:
+    """Return points (M, d), if they have as many columns as X."""
+    if points.shape[1] != X.shape[1]:
         raise InvalidInputError(
-            f"Y has {second.shape[1]} columns, but X has {first.shape[1]}; pass points of the same "
-            "space."
+            f"{name} has {points.shape[1]} columns, but X has {X.shape[1]}; pass points of the "
+            "same space."
         )
-    return first, second
+    return points

@@ -223,7 +223,8 @@ class NeuronKernel(FixedKernel):
         InvalidInputError
             Data that cannot work; ``alpha = 0`` with labels that no output weights interpolate;
             the logistic loss with classes that the skip functions separate, where there is no
-            minimum; a duality gap above 1e-6 of the objective, by rounding.
+            minimum; another loss than the squared one, where rounding leaves a duality gap above
+            1e-6 of the objective.
 
         Examples
         --------
@@ -322,7 +323,8 @@ class NeuronKernel(FixedKernel):
 
     def _ridge(self, problem: Problem) -> tuple[RidgeFit, FloatArray, FloatArray, FloatArray]:
         """Return the fit, φ_k on the data (N, K), and the skip basis with its coefficients."""
-        if problem.alpha > 0.0 and problem.loss.name == "logistic":
+        iterative = problem.alpha > 0.0 and problem.loss.name != "squared"
+        if iterative and problem.loss.name == "logistic":
             problem.affine_fit()  # refuses classes that the skip functions separate
         basis, to_coefficients = skip_basis(problem)
         Phi = self._neurons(problem.X)
@@ -335,7 +337,7 @@ class NeuronKernel(FixedKernel):
             self.strengths,
             problem.alpha,
         )
-        if problem.alpha > 0.0:
+        if iterative:
             loss = problem.loss_value(basis @ ridge.theta + Phi @ ridge.V)
             norms = np.sum((ridge.V / np.sqrt(self.strengths)[:, np.newaxis]) ** 2)
             size = problem.loss_value(np.zeros_like(problem.Y))

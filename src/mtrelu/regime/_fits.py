@@ -75,7 +75,7 @@ class TaskFits:
         objective = problem.sample_weight @ values + problem.alpha * penalty
         size = problem.sample_weight @ problem.loss.value(y, np.zeros_like(y))
         if problem.alpha > 0.0:
-            refuse_unproved(gap, objective, size, f" in column {s}")
+            refuse_unproved(gap, float(objective), float(size), f" in column {s}")
         return network
 
 

@@ -73,10 +73,6 @@ class Checkpoint:
         with self.path.open("ab") as file:
             file.write(text)
 
-    def remove(self) -> None:
-        """Delete the file, if there is one."""
-        self.path.unlink(missing_ok=True)
-
     @property
     def _header(self) -> bytes:
         return (json.dumps({HEADER: self.key}) + "\n").encode()

@@ -25,7 +25,7 @@ NAN = float("nan")
 FALLING = {
     "output_difference": "own neurons, ridge [18]",
     "leave_task_out_difference": "neurons of the other tasks, kernel ridge",
-    "excess": "J(v') − J(v*) [17]",
+    "excess": "J(v′) − J(v*) [17]",
     "surrogate_gap": "largest H − J nearby [16]",
     "gamma_spread": "largest γ_ks/γ_k − 1 [21]",
 }
@@ -64,8 +64,8 @@ class Plan:
     weight_decay : float or None
         λ of the second regime, in which α = λNT/2 (`mtrelu.alpha_from_weight_decay`, the mean
         squared error); None if alpha is given.
-    skip : {"affine", "constant", "none"}
-        The part of the networks that is not penalised.
+    skip : {"affine", "constant"}
+        The part of the networks that is not penalised; without one nothing can be certified.
     """
 
     design: Design
@@ -117,8 +117,9 @@ class Plan:
             alpha = as_alpha(design.alpha if alpha is None else alpha)
         if 0.0 in (alpha, weight_decay):
             raise InvalidInputError(
-                "alpha is 0, but the theorem weighs a penalty against a loss; give a positive one, "
-                "such as 1e-6, which nearly interpolates."
+                f"{'alpha' if alpha == 0.0 else 'weight_decay'} is 0, but the theorem weighs a "
+                "penalty against a loss; give a positive one, such as 1e-6, which nearly "
+                "interpolates."
             )
         plan = cls(design, counts, n_seeds, alpha, weight_decay, skip)
         plan.penalty(1, 1)  # refuses a weight decay that is no number
@@ -195,14 +196,24 @@ class Sweep:
     def rate(self, name: str) -> Rate:
         """Return the power law of a quantity over the number of tasks.
 
-        Left out are one task, and for ``leave_task_out_difference`` the numbers of tasks where it
-        is less than three times the ``restart_difference``: there, one may be the other.
+        Left out are one task, and for ``leave_task_out_difference`` what is `unresolved`.
         """
         counts, values = np.array(self.plan.n_tasks), self.values(name)
         used = counts > 1
         if name == "leave_task_out_difference":
-            used &= self.median(name) > RESOLVED * self.median("restart_difference")
+            used &= ~np.isin(counts, self.unresolved())
         return fit_rate(counts[used], values[:, used])
+
+    def unresolved(self) -> list[int]:
+        """Return the numbers of tasks that say nothing about the neurons of the other tasks.
+
+        There ``leave_task_out_difference`` is no more than three times ``restart_difference``, so
+        that one may be the other; or no second start was certified that could tell.
+        """
+        measured = self.median("leave_task_out_difference")
+        resolved = measured > RESOLVED * self.median("restart_difference")
+        counts = np.array(self.plan.n_tasks)
+        return [int(n) for n in counts[(measured > 0.0) & ~resolved]]
 
     def table(self) -> dict[str, FloatArray]:
         """Return one row for each number of tasks: penalty, counts of cells, and medians.

@@ -11,6 +11,7 @@ import numpy as np
 
 from mtrelu.displays.regime import RegimeDisplay
 from mtrelu.regime.measurement import CERTIFIED_TOL
+from mtrelu.regime.rates import FEWEST_SEEDS
 from mtrelu.regime.sweep import FALLING, RESOLVED, Sweep
 from mtrelu.report.page import cards, image, number, page, paragraph, png, shortened, table
 from mtrelu.validation import MissingExtraError
@@ -63,7 +64,7 @@ class RegimeReport:
         return png(RegimeDisplay(self.sweep).plot(Figure()).figure_)
 
     def rows(self) -> tuple[list[str], list[list[str]], list[str]]:
-        """Return the table for reading: head, rows by number of tasks, and the exponents if any."""
+        """Return the table for reading: head, rows by number of tasks, and the rates if any."""
         fixed = self.sweep.plan.weight_decay is None
         shown = [name for name in SHOWN if not (fixed and name == "alpha")]
         columns = self.sweep.table()
@@ -72,8 +73,8 @@ class RegimeReport:
             for i in range(len(self.sweep.plan.n_tasks))
         ]
         exponents = [self.sweep.rate(n).exponent if n in FALLING else np.nan for n in shown]
-        rates = ["" if np.isnan(each) else f"{each:.2f}" for each in exponents]
-        last = ["T^", *rates[1:]] if any(rates) else []
+        rates = ["" if np.isnan(each) else f"T^{each:.2f}" for each in exponents]
+        last = ["rate", *rates[1:]] if any(rates) else []
         return [SHOWN[name] for name in shown], rows, last
 
     def html(self) -> str:
@@ -108,7 +109,13 @@ class RegimeReport:
             return f"{value:g}"
         if np.isinf(value):
             return "∞"
+        if name == "leave_task_out_difference":
+            return f"{value:.1e}{self._mark(self.sweep.plan.n_tasks[i])}"
         return f"{value:.1e}" if name in FALLING else number(value)
+
+    def _mark(self, n_tasks: int) -> str:
+        """A question mark where the neurons of the other tasks say nothing."""
+        return "?" if n_tasks in self.sweep.unresolved() else ""
 
     def _cards(self) -> str:
         most = self.sweep.plan.n_tasks[-1]
@@ -120,8 +127,9 @@ class RegimeReport:
         return cards([
             ("distance from ridge regression", _percentage(own),
              f"of the largest output, over the network's own neurons, with {most} tasks"),
-            ("distance from a kernel method", _percentage(others),
-             f"the same, over neurons learned without the task, with {most} tasks"),
+            ("distance from a kernel method", _percentage(others) + self._mark(most),
+             f"the same, over neurons learned without the task, with {most} tasks"
+             + ("; not resolved, see below" if self._mark(most) else "")),
             ("falls like", self.sweep.rate("output_difference").in_words(interval=False),
              "the first of these, as the number of tasks T grows"),
             ("certified", f"{certified} of {cells}",
@@ -162,29 +170,36 @@ class RegimeReport:
             self.figure,
             "Lines: medians over the seeds; pale bands: from the least to the largest. Dotted: the "
             "fitted power laws, with exponents and their 95 % intervals in the legends. Dashed "
-            "red: the rate of the theorem, which is an upper bound and drawn from the first "
-            "point. Red crosses: cells where optimality is not proved; they count for no median.",
+            "red: T^(−1/4), the rate that the theorem promises for the objectives; it is an upper "
+            "bound up to a constant factor, so that only its slope means something, and it starts "
+            "at the highest median of the first T > 1. Red crosses: cells where optimality is not "
+            "proved; they count for no median.",
         )
 
     def _numbers(self) -> Iterable[str]:
         yield "<h2>The numbers</h2>"
         head, rows, rates = self.rows()
-        cells = [[escape(cell) for cell in row] for row in [*rows, rates]]
+        cells = [[escape(cell) for cell in row] for row in [*rows, *([rates] if rates else [])]]
         yield f'<div style="overflow-x:auto">{table(head, cells)}</div>'
         yield paragraph(
-            "Medians over the certified cells, in the last row the exponents of the rates; every "
-            "cell is in measurements.json. For one task there are no others to compare with."
+            f"Medians over the certified cells{', and in the last row rates' if rates else ''}; "
+            "every cell is in measurements.json. For one task there are no others to compare with."
         )
         yield table(
             ["quantity", "what it says"],
             [
+                ["proved", "in how many cells the networks are certified to be optimal"],
+                ["neurons", "how many neurons the network of all T tasks has"],
                 ["ridge [18]", "the largest difference between the task's output and its "
                  "ridge fit over the same neurons, relative to the largest output; seen at points "
                  "between the data: " + _points(self.sweep)],
                 ["others' neurons", "the same for the ridge fit over the neurons of the other "
-                 "tasks, the kernel method proper"],
+                 "tasks, the kernel method proper; with a question mark where two solutions of one "
+                 "problem differ as much"],
                 ["excess of J [17]", "J(v′) − J(v*): by how much the ridge fit v′ misses the "
-                 "optimum of the task's true objective J, whose penalty is no square"],
+                 "optimum of the task's true objective J, whose penalty is no square; J is half "
+                 "the sum of squared errors plus α times the sum of the norms of the neurons' "
+                 "output weights"],
                 ["H − J [16]", "the largest error of the quadratic penalty for all weights up to "
                  "T^(1/16) times the optimal ones; infinite if the task has a neuron of its own"],
                 ["spread of γ [21]", "γ_ks/γ_k − 1: how far the ridge weights of two tasks can "
@@ -196,6 +211,13 @@ class RegimeReport:
                 ["solved twice", "only in the picture: two networks of all tasks, found from "
                  "different starts; if they differ, the optimum is not unique, or too flat for "
                  "float64"],
+                ["v′ near v*", "only in the picture: for how many neurons the weight in the ridge "
+                 "fit is at most T^(1/16) times the optimal one, as [16] asks"],
+                ["used by one task alone", "only in the picture: neurons without a weight in any "
+                 "other task, so that their γ_ks is infinite; the theorem excludes them"],
+                ["distance from own kernel ridge", "only in the picture: how far all outputs are "
+                 "from kernel ridge regression with the network's own kernel; zero for a network "
+                 "that is optimal exactly, so that it tells how exactly the solver hit it"],
             ],
         )  # fmt: skip
 
@@ -214,29 +236,20 @@ class RegimeReport:
         yield table(head, rows)
         yield paragraph(
             "Exponents are slopes of the medians on logarithmic axes, for T > 1. Intervals say how "
-            "sure they are given these seeds (bootstrap; rough for few seeds); the last column "
-            "says how far the medians are from the power law: if far, the exponent is but a mean "
-            "slope. Theorem 4.1 promises T^(-1/4) or faster for [16] and [17]."
+            f"sure they are given these seeds (bootstrap; none for fewer than {FEWEST_SEEDS} "
+            "seeds); the last column says how far the medians are from the power law: if far, the "
+            "exponent is but a mean slope. Theorem 4.1 promises T^(-1/4) or faster for [16] and "
+            "[17]."
         )
-        dropped = self._unresolved()
+        dropped = self.sweep.unresolved()
         if dropped:
             yield paragraph(
                 "Neurons of the other tasks: not used for the rate are T = "
                 f"{', '.join(map(str, dropped))}, where two solutions of one and the same problem, "
-                f"from different starts, differ by more than 1/{RESOLVED:g} of the measured value. "
-                "There the optimum is not unique, or too flat for float64."
+                f"from different starts, differ by 1/{RESOLVED:g} of the measured value or more, "
+                "or the second was not certified. There the optimum is not unique, or too flat for "
+                "float64."
             )
-
-    def _unresolved(self) -> list[int]:
-        """The numbers of tasks where a second start differs as much as a network without a task."""
-        name = "leave_task_out_difference"
-        measured = self.sweep.median(name)
-        used = self.sweep.rate(name).n_tasks
-        return [
-            n
-            for n, value in zip(self.sweep.plan.n_tasks, measured, strict=True)
-            if value > 0.0 and used and n not in used
-        ]
 
     def _proofs(self) -> Iterable[str]:
         cells = self.sweep.uncertified()

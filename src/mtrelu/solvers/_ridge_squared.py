@@ -21,7 +21,7 @@ from mtrelu.validation import FloatArray, InvalidInputError
 _EPS = float(np.finfo(np.float64).eps)
 # Labels count as interpolated when no residual is beyond this share of the largest label that the
 # skip functions leave over, or can be rounding: beyond that share of the terms it is made of.
-_INTERPOLATED, _ROUNDING = 1e-9, 1e-14
+_INTERPOLATED, _ROUNDING = 1e-9, 1e-13
 # Above this leverage 1 − leverage is computed as a sum of squares, not as a difference.
 _HIGH_LEVERAGE = 0.5
 # A sample that is this near to the span of some functions alone determines one of them.
@@ -88,7 +88,8 @@ class Rows:
             n = strengths if strengths.ndim == 2 else strengths[:, np.newaxis]
             # Divided before it is squared, which would overflow for labels in large units.
             lag = (alpha / np.where(n > 0.0, n, 1.0)) * V - self.Phi.T @ P
-            gap += float(np.sum((np.sqrt(n / (2.0 * alpha)) * lag) ** 2))
+            with np.errstate(over="ignore"):
+                gap += float(np.sum((np.sqrt(n / (2.0 * alpha)) * lag) ** 2))
         gap += float(np.sum(np.abs(change * (self.B.T @ P))))
         return V, theta, P, gap
 
