@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtrelu.cli._shared import progress_bar
+from mtrelu.cli._shared import progress_bar, root_of_interrupt
 
 if TYPE_CHECKING:
     from mtrelu.paper.figure import Figure
@@ -46,7 +46,9 @@ def reproduce(
             figures or [], out, n_seeds=seeds, full=full,
             watch=lambda figure: progress_bar(_short(figure)),
         )  # fmt: skip
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if root_of_interrupt(error) is None:
+            raise
         raise KeyboardInterrupt(
             f"the figures that are done are in {out}, and the same command goes on from there."
         ) from None
