@@ -1,0 +1,1 @@
+"""The paper's figures and numerical claims, made again and judged; one file a figure."""

@@ -1,0 +1,159 @@
+"""The report of a run: the claims table first, then every figure with its picture and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from mtrelu.paper.claim import Verdict
+from mtrelu.report.page import cards, image, number, page, paragraph, table
+
+__all__ = ["html"]
+
+Record = dict[str, Any]
+
+_COLOURS = {Verdict.HOLDS: "#2f855a", Verdict.FAILS: "#c2410c", Verdict.OPEN: "#8a6d1d"}
+_STYLE = (
+    "<style>body{max-width:70rem}td{vertical-align:top}td:last-child{padding-right:0}"
+    ".verdict{font-weight:600}.tolerated{white-space:nowrap}"
+    ".place{display:block;color:#52606d;font-size:.8rem}"
+    "code{font-size:.76rem;color:#52606d;white-space:nowrap}</style>"
+)
+
+
+def html(folder: Path, run: Record, records: Sequence[Record]) -> str:
+    """Return the report as one HTML file that loads nothing from elsewhere.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the pictures are, as NAME.png.
+    run : dict
+        Version, scale and seeds of the run.
+    records : sequence of dict
+        What is in the figures' JSON files.
+
+    Returns
+    -------
+    str
+    """
+    title = "The paper, claim by claim"
+    return page(
+        title,
+        [
+            _STYLE,
+            f"<h1>{escape(title)}</h1>",
+            paragraph(
+                "Figures and numerical claims of Nakhleh, Shenouda, Nowak, The Effects of "
+                "Multi-Task Learning on ReLU Neural Network Functions, arXiv:2410.21696v4, made "
+                "again and judged."
+            ),
+            _cards(run, records),
+            *_claims(records),
+            *(part for record in records for part in _figure(folder, record)),
+            *_how(run, records),
+        ],
+    )
+
+
+def _cards(run: Record, records: Sequence[Record]) -> str:
+    counts = {verdict: 0 for verdict in Verdict}
+    for record in records:
+        for claim in record["claims"]:
+            counts[Verdict(claim["verdict"])] += 1
+    seconds = sum(record["seconds"] for record in records)
+    scale = f"{run['scale']} scale, {run['seeds']} seeds"
+    return cards([
+        *((verdict.value, f"{count}", "claims") for verdict, count in counts.items()),
+        ("measured in", _time(seconds), scale),
+    ])  # fmt: skip
+
+
+def _claims(records: Sequence[Record]) -> Iterable[str]:
+    yield "<h2>All claims</h2>"
+    yield paragraph(
+        "A claim and its tolerance are written down before anything is measured; the verdict is "
+        "the comparison of the two numbers. Measured is the worst of all cases, and under it is "
+        "its place in a file of this folder. A claim cannot be decided here if a case could not "
+        "be, for example where rounding hides the answer or the seeds are too few."
+    )
+    rows = []
+    for record in records:
+        rows += [
+            [f'<a href="#{escape(record["figure"])}">{escape(record["figure"])}</a>',
+             f"{escape(claim['claim']['sentence'])}"
+             f'<span class="place">{escape(claim["claim"]["place"])}</span>',
+             *_numbers(record, claim)]
+            for claim in record["claims"]
+        ]  # fmt: skip
+    yield table(["figure", "claim", "verdict", "measured", "tolerated"], rows)
+
+
+def _numbers(record: Record, claim: Record) -> list[str]:
+    """Verdict, measured and tolerated, for reading."""
+    verdict = Verdict(claim["verdict"])
+    measured = claim["measured"]
+    shown = "–" if measured is None else _short(measured)
+    where = _file(record, claim["where"] or claim["claim"]["source"])
+    return [
+        f'<span class="verdict" style="color:{_COLOURS[verdict]}">{escape(verdict.value)}</span>',
+        f"{shown}<br><code>{escape(where)}</code>",
+        f'<span class="tolerated">{escape(claim["claim"]["sense"])} '
+        f"{_short(claim['claim']['tolerance'])}</span>",
+    ]
+
+
+def _figure(folder: Path, record: Record) -> Iterable[str]:
+    name = record["figure"]
+    yield f'<h2 id="{escape(name)}">{escape(record["title"])}</h2>'
+    yield paragraph(record["description"])
+    yield image((folder / f"{name}.png").read_bytes(), record["caption"])
+    rows = []
+    for claim in record["claims"]:
+        definition = claim["claim"]
+        verdict, measured, tolerated = _numbers(record, claim)
+        rows.append([
+            f"<b>{escape(definition['name'])}</b>"
+            f'<span class="place">measured: {escape(definition["quantity"])}; in '
+            f"<code>{escape(_file(record, definition['source']))}</code></span>"
+            f'<span class="place">tolerance: {escape(definition["reason"])}</span>',
+            verdict, measured, tolerated, _cases(claim),
+        ])  # fmt: skip
+    yield table(["claim", "verdict", "measured", "tolerated", "cases"], rows)
+    machine = record["machine"]
+    yield paragraph(
+        f"Measured in {_time(record['seconds'])}, started {record['started']}, on "
+        f"{machine['processor']} ({machine['cores']} cores, {machine['system']}); Python "
+        f"{machine['python']}, NumPy {machine['numpy']}, SciPy {machine['scipy']}, mtrelu "
+        f"{record['mtrelu']}. Settings and all numbers: {name}.json."
+    )
+
+
+def _how(run: Record, records: Sequence[Record]) -> Iterable[str]:
+    yield "<h2>Make this report again</h2>"
+    names = " ".join(record["figure"] for record in records)
+    words = f"mtrelu reproduce {names} --{run['scale']} --seeds {run['seeds']} --out DIR"
+    yield f"<pre>{escape(words)}</pre>"
+    yield paragraph(f"mtrelu {run['mtrelu']}.")
+
+
+def _cases(claim: Record) -> str:
+    n, wrong, missing = (claim[name] for name in ("n_cases", "n_violating", "n_open"))
+    words = [f"{n}"]
+    words += [f"{wrong} against it"] if wrong else []
+    words += [f"{missing} open"] if missing else []
+    return "<br>".join(words)
+
+
+def _file(record: Record, where: str) -> str:
+    return f"{record['figure']}.json: data.{where}"
+
+
+def _short(value: float | str) -> str:
+    return "∞" if value in ("inf", float("inf")) else number(float(value))
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
