@@ -1,5 +1,6 @@
 # Every target sets up its own virtual environment; python3 with pip, and make, are all it needs.
 #   make demo    fit the shipped El Niño data and write demo/report.html
+#   make reproduce   every figure of the paper, judged claim by claim: reproduction/report.html
 #   make test    the tests (about as long as a coffee; the wide sweeps are in `make slow`)
 #   make check   formatter, linter, type checker
 #   make bench   side by side with other solvers, as ratios
@@ -8,11 +9,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check bench clean
+.PHONY: demo reproduce test slow check bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-cli
 	$(BIN)/mtrelu fit el-nino --out demo --force
+
+reproduce: $(VENV)/.has-reproduce
+	$(BIN)/mtrelu reproduce --quick --out reproduction
 
 test: $(VENV)/.has-test
 	$(BIN)/python -m pytest -n 2
@@ -29,7 +33,7 @@ bench: $(VENV)/.has-bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo reproduction build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each extra of pyproject.toml: the second time, nothing is installed.

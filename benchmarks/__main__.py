@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks import (
+    batched_training,
     columns_scaling,
     columns_vs_adam,
     columns_vs_scnn,
@@ -42,6 +43,7 @@ BENCHMARKS = (
     infinite_task_kernel,
     correlated_tasks,
     learned_kernel,
+    batched_training,
 )
 
 

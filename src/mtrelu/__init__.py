@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from mtrelu.regime.leave_task_out import LeaveTaskOut as LeaveTaskOut
     from mtrelu.regime.leave_task_out import leave_task_out as leave_task_out
     from mtrelu.regime.quantities import KernelRegime as KernelRegime
+    from mtrelu.solvers.gradient.result import Training as Training
+    from mtrelu.solvers.gradient.training import train as train
     from mtrelu.solvers.interpolation import Interpolant as Interpolant
     from mtrelu.solvers.interpolation import Verdict as Verdict
     from mtrelu.solvers.interpolation import interpolate as interpolate
@@ -79,6 +81,7 @@ _ROOMS = {
     "Solution": "api",
     "SquaredLoss": "losses",
     "Status": "status",
+    "Training": "solvers.gradient.result",
     "Verdict": "solvers.interpolation",
     "alpha_from_weight_decay": "problem",
     "alpha_max": "problem",
@@ -92,6 +95,7 @@ _ROOMS = {
     "remove_knot": "knot_removal",
     "save_network": "io",
     "solve": "api",
+    "train": "solvers.gradient.training",
 }
 
 __all__ = sorted(_ROOMS)

@@ -21,7 +21,17 @@ Data = dict[str, Any]
 Settings = Mapping[str, Any]
 Progress = Callable[[int, int], None]
 
-NAMES = ("fig1", "fig2", "fig3", "fig6", "theorem41", "univariate")
+NAMES = (
+    "fig1",
+    "fig2",
+    "fig3",
+    "fig5",
+    "fig6",
+    "fig7",
+    "theorem41",
+    "univariate",
+    "uniqueness",
+)
 """The figures, each a module of this folder with a `Figure` called FIGURE; in the report's order.
 """
 

@@ -1,0 +1,107 @@
+"""The training objective and its gradient, written out for many networks at once."""
+
+from __future__ import annotations
+
+import torch
+
+from mtrelu.problem import Problem
+from mtrelu.solvers.gradient.batch import Batch
+
+
+class Objective:
+    """What training descends: squared error with coupled weight decay on w and v [2].
+
+    With R the residuals of a network, it is the scaled energy
+
+        E = s (½ ‖R‖² + (α/2) Σ_k (‖v_k‖² + ‖w_k‖²)),
+
+    where s = 2/(N T) makes the first term ``torch.nn.MSELoss()``, and s = 2 makes it that of
+    ``reduction="sum"``. The gradient of the second is that of ``weight_decay = s α`` in an
+    optimiser of PyTorch; biases and skip connection are not decayed.
+
+    Parameters
+    ----------
+    problem : Problem
+        Squared loss.
+    reduction : {"mean", "sum"}
+        The scale s.
+    like : torch.Tensor
+        Whose type and device to compute with.
+
+    Attributes
+    ----------
+    inputs : torch.Tensor of shape (N, d + 1)
+        Rows (x_i, 1) √weight_i.
+    labels : torch.Tensor of shape (T, N)
+        Labels, times √weight.
+    """
+
+    def __init__(self, problem: Problem, reduction: str, like: torch.Tensor) -> None:
+        root = torch.from_numpy(problem.sample_weight).sqrt()[:, None]
+        X = torch.from_numpy(problem.X)
+        Y = torch.from_numpy(problem.Y)
+        self.alpha = problem.alpha
+        self.scale = 2.0 / problem.Y.size if reduction == "mean" else 2.0
+        self.inputs = (torch.cat((X, torch.ones_like(X[:, :1])), 1) * root).to(like)
+        self.labels = (Y * root).T.contiguous().to(like)
+        self._columns = self.inputs.T.contiguous()
+        free = torch.zeros(problem.n_inputs + 1)
+        free[:-1] = problem.skip == "affine"
+        free[-1] = problem.skip != "none"
+        self.free = None if bool(free.all()) else free.to(like)
+        self._buffers: dict[str, torch.Tensor] = {}
+
+    def residuals(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return outputs of the neurons (S, K, N) and F − Y (S, T, N), until the next call."""
+        n_networks, width, _ = batch.hidden.shape
+        n_tasks, n_samples = self.labels.shape
+        H = self._buffer("H", (n_networks, width, n_samples))
+        R = self._buffer("R", (n_networks, n_tasks, n_samples))
+        _matmul(batch.hidden, self._columns, H)
+        H.relu_()
+        _matmul(batch.skip, self._columns, R)
+        R.sub_(self.labels).baddbmm_(batch.output.transpose(1, 2), H)
+        return H, R
+
+    def gradient(self, batch: Batch) -> Batch:
+        """Return the gradient of E, which the next call overwrites.
+
+        The derivative of a ReLU at 0 is 0, as in PyTorch.
+        """
+        H, R = self.residuals(batch)
+        return self._gradient(batch, H, R)
+
+    def value_and_gradient(self, batch: Batch) -> tuple[torch.Tensor, Batch]:
+        """Return E (S,) and its gradient; see `gradient`."""
+        H, R = self.residuals(batch)
+        decay = batch.output.square().sum((1, 2)) + batch.hidden[..., :-1].square().sum((1, 2))
+        value = 0.5 * self.scale * (R.square().sum((1, 2)) + self.alpha * decay)
+        return value, self._gradient(batch, H, R)
+
+    def _gradient(self, batch: Batch, H: torch.Tensor, R: torch.Tensor) -> Batch:
+        R.mul_(self.scale)
+        found = Batch(*(self._buffer(f"d{i}", part.shape) for i, part in enumerate(batch.parts)))
+        torch.bmm(H, R.transpose(1, 2), out=found.output)
+        G, on = self._buffer("G", H.shape), self._buffer("on", H.shape)
+        torch.bmm(batch.output, R, out=G)
+        G.mul_(torch.sign(H, out=on))
+        _matmul(G, self.inputs, found.hidden)
+        _matmul(R, self.inputs, found.skip)
+        if self.free is not None:
+            found.skip.mul_(self.free)
+        decay = self.scale * self.alpha
+        found.output.add_(batch.output, alpha=decay)
+        found.hidden[..., :-1].add_(batch.hidden[..., :-1], alpha=decay)
+        return found
+
+    def _buffer(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """Memory that is kept between calls: to allocate it anew takes longer than to fill it."""
+        found = self._buffers.get(name)
+        if found is None or found.shape != shape:
+            found = self._buffers[name] = self.inputs.new_empty(shape)
+        return found
+
+
+def _matmul(batch: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> None:
+    """One product for the whole batch: (S, K, m) times (m, n)."""
+    torch.mm(batch.reshape(-1, batch.shape[2]), matrix, out=out.view(-1, out.shape[2]))
