@@ -61,7 +61,7 @@ def every(*names):
     return pytest.mark.parametrize(("name", "data"), [(n, n) for n in names], indirect=["data"])
 
 
-@every(*NAMES)
+@every(*SMALL)
 def test_all_claims_hold(name, data):
     found = verdicts(name, data)
     expected = {
@@ -78,7 +78,7 @@ def put(data, where, value):
     data[int(last) if last.isdigit() else last] = value
 
 
-@every(*NAMES)
+@every(*SMALL)
 def test_each_claim_fails_on_one_wrong_number(name, data):
     for finding in figure(name).findings(data):
         claim = finding.claim
@@ -92,7 +92,7 @@ def test_each_claim_fails_on_one_wrong_number(name, data):
         assert claim.judge(wrong).verdict is Verdict.OPEN, claim.name
 
 
-@every(*NAMES)
+@every(*SMALL)
 def test_the_picture_comes_from_what_was_stored(name, data):
     picture = figure(name).draw(data)
     assert isinstance(picture, Picture)
@@ -249,3 +249,8 @@ class TestWrongMathematics:
         wrong = {"regularised": [univariate._regularised(np.random.default_rng(0), 8, 3, 0.05)]}
         for name in ("regularised: the objective", "regularised: fitted values"):
             assert claim("univariate", name).judge(wrong).verdict is Verdict.FAILS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_is_tested_here_or_in_a_file_of_its_own(name):
+    assert name in SMALL or (Path(__file__).parent / f"test_{name}.py").exists()

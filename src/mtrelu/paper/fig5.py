@@ -72,7 +72,7 @@ CLAIMS = (
         "single task: several optima",
         "The single-task problem has several global minimisers.",
         TOP, "1 if the optimum is proved to be unique, 0 if two optima are proved, else open",
-        "optima.single[*].unique", "at most", 0.0, "A yes or no.",
+        "optima.single[*].unique", "at most", 0.0, "It is yes or no.",
     ),
     Claim(
         "single task: how far optima differ",
@@ -93,7 +93,7 @@ CLAIMS = (
         "With 100 random tasks there is only one global minimiser.",
         BOTTOM, "1 if the optimum is proved to be unique, 0 if two optima are proved, else open; "
         "at the paper's decay and near interpolation",
-        "optima.many[*].unique", "at least", 1.0, "A yes or no.",
+        "optima.many[*].unique", "at least", 1.0, "It is yes or no.",
     ),
     Claim(
         "101 tasks: as good as optimal",

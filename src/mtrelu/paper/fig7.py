@@ -43,7 +43,7 @@ CLAIMS = (
         "one optimum",
         "Each trial has only one global minimiser.",
         PLACE, "1 if the optimum is proved to be unique, 0 if two optima are proved, else open",
-        "trials[*].unique", "at least", 1.0, "A yes or no.",
+        "trials[*].unique", "at least", 1.0, "It is yes or no.",
     ),
     Claim(
         "as good as optimal",

@@ -28,9 +28,13 @@ NAMES = (
     "fig5",
     "fig6",
     "fig7",
+    "fig8",
+    "fig9",
+    "fig10",
     "theorem41",
     "univariate",
     "uniqueness",
+    "depth",
 )
 """The figures, each a module of this folder with a `Figure` called FIGURE; in the report's order.
 """

@@ -45,7 +45,7 @@ CLAIMS = (
         "where Theorem 3.1 finds them aligned.",
         "Theorem 3.1",
         "1 if the certified verdict for α = 0 is what the signs of the slope changes say, else 0",
-        "line_one[*].agrees", "at least", 1.0, "A yes or no.",
+        "line_one[*].agrees", "at least", 1.0, "It is yes or no.",
     ),
     Claim(
         "squares: more tasks help",
@@ -61,7 +61,7 @@ CLAIMS = (
         "Section 4, Figure 5",
         "1 for each draw at the most tasks that is proved to have a unique optimum, 0 if two are "
         "proved, else open",
-        "squares_most[*].unique", "at least", 1.0, "A yes or no.",
+        "squares_most[*].unique", "at least", 1.0, "It is yes or no.",
     ),
     Claim(
         "Gaussian data in the plane: more tasks help",
@@ -91,7 +91,7 @@ CLAIMS = (
         "At ρ = ±1, where all slope changes are aligned, it does not.",
         "Theorem 3.1",
         "1 if the optimum is proved to be unique, 0 if two are proved, else open",
-        "correlation.line.ends[*].unique", "at most", 0.0, "A yes or no.",
+        "correlation.line.ends[*].unique", "at most", 0.0, "It is yes or no.",
     ),
     Claim(
         "price of values inside",
