@@ -25,6 +25,7 @@ NAMES = (
     "fig1",
     "fig2",
     "fig3",
+    "fig4",
     "fig5",
     "fig6",
     "fig7",
@@ -34,6 +35,7 @@ NAMES = (
     "theorem41",
     "univariate",
     "uniqueness",
+    "training_optimum",
     "depth",
 )
 """The figures, each a module of this folder with a `Figure` called FIGURE; in the report's order.
