@@ -58,7 +58,7 @@ CLAIMS = (
         "the same with one hidden layer",
         "So do networks with one hidden layer, trained in the same way.",
         "Section 3, Figure 4",
-        "the same ratio",
+        "the same ratio, for networks with one hidden layer",
         "ratios.one hidden layer",
         "at most", 1.0, "Any fall counts; how large it is, is told in the data.",
     ),
