@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold
 
 import mtrelu
 from mtrelu.selection import select_alpha
@@ -61,6 +62,128 @@ def test_equal_inputs_are_held_out_together():
     weighted = select_alpha(x, Y, n_folds=4, sample_weight=np.full(12, 2.0))
     assert choice.n_held_out.sum() == 20
     np.testing.assert_allclose(choice.scores, weighted.scores, rtol=1e-4)
+
+
+def held_out_loss(x, Y, alpha, train, test, weights):
+    """By a fit of its own to one part, scored on the other."""
+    kept = weights[train].sum() / weights.sum()
+    net = mtrelu.solve(x[train], Y[train], alpha * kept, sample_weight=weights[train]).network
+    return np.average(0.5 * (net(x[test]) - Y[test]) ** 2, weights=weights[test])
+
+
+class TestFolds:
+    def test_given_folds_are_kept(self):
+        x, Y = noisy(15, 2, 0.5)
+        folds = list(KFold(3, shuffle=True, random_state=0).split(x))
+        choice = select_alpha(x, Y, [3.0, 0.1, 0.5], folds=folds)
+        assert choice.alphas.tolist() == [3.0, 0.5, 0.1]
+        for a, f in ((0, 0), (2, 1), (1, 2)):
+            expected = held_out_loss(x, Y, choice.alphas[a], *folds[f], np.ones((15, 2)))
+            assert choice.scores[a, f] == pytest.approx(expected, rel=1e-6)
+        assert choice.n_held_out.tolist() == [5, 5, 5]
+
+    def test_labels_that_are_missing_or_weigh_nothing_are_neither_fitted_nor_scored(self):
+        x, Y = noisy(15, 2, 0.5)
+        weights = np.random.default_rng(2).uniform(0.5, 2.0, (15, 2))
+        weights[[2, 5, 9], [0, 0, 1]] = 0.0
+        weights[7] = 0.0  # a whole sample: given positions count it all the same
+        missing = np.where(weights == 0.0, np.nan, Y)
+        missing[5, 0] = 1e6  # of weight 0 though present
+        folds = list(KFold(3, shuffle=True, random_state=0).split(x))
+        choice = select_alpha(
+            x, missing, [1.0, 0.1], folds=folds, sample_weight=weights, nan_policy="omit"
+        )
+        for a in (0, 1):
+            for f, (train, test) in enumerate(folds):
+                expected = held_out_loss(x, Y, choice.alphas[a], train, test, weights)
+                assert choice.scores[a, f] == pytest.approx(expected, rel=1e-4)
+        assert choice.n_held_out.sum() == 14
+
+    @pytest.mark.parametrize(
+        ("folds", "message"),
+        [
+            ([], r"0 division\(s\)"),
+            ([([0, 1, 2], [3])], r"1 division\(s\)"),
+            ([([0, 1, 2], [3]), ([0, 1], [99])], "divides no 9 samples"),
+            ([([0, 1, 2], ["a"]), ([0, 1], [2])], "divides no 9 samples"),
+            ([3, 4], "divides no 9 samples"),
+            ([([0, 1, 2], [3]), ([0, 1, 2], [])], "fold 1 holds out no label"),
+            ([([0, 1, 2], [3]), ([], [1])], "fold 1 keeps none of task 0"),
+        ],
+    )
+    def test_folds_that_cannot_be_used(self, folds, message):
+        with pytest.raises(InvalidInputError, match=message):
+            select_alpha(np.arange(9.0), np.arange(9.0) ** 2, folds=folds)
+
+    def test_a_task_whose_labels_are_all_held_out_at_once(self):
+        Y = np.full((9, 2), np.nan)
+        Y[:, 0], Y[4, 1] = np.arange(9.0) ** 2, 1.0
+        with pytest.raises(InvalidInputError, match="keeps none of task 1"):
+            select_alpha(np.arange(9.0), Y, nan_policy="omit")
+
+
+class TestRules:
+    def test_each_from_the_scores(self):
+        data = noisy(40, 3, 0.5)
+        one_percent, one_se, least = (
+            select_alpha(*data, n_folds=5, rule=rule) for rule in ("one_percent", "one_se", "min")
+        )
+        np.testing.assert_array_equal(one_se.scores, least.scores)
+        mean = least.scores.mean(axis=1)
+        error = np.std(least.scores[mean.argmin()], ddof=1) / np.sqrt(5)
+        assert least.alpha == least.alphas[mean.argmin()]
+        assert one_se.alpha == least.alphas[mean <= mean.min() + error].max()
+        assert least.alpha <= one_percent.alpha <= one_se.alpha
+        assert least.alpha < one_se.alpha
+
+    def test_another(self):
+        with pytest.raises(InvalidInputError, match=r"rule is 'best'.*one_se"):
+            select_alpha(*noisy(10, 1, 0.5), rule="best")
+
+
+class TestOptions:
+    @pytest.mark.parametrize("n_alphas", [1, 2.5, True, "many"])
+    def test_number_of_penalties(self, n_alphas):
+        with pytest.raises(InvalidInputError, match="n_alphas is"):
+            select_alpha(*noisy(10, 1, 0.5), n_alphas=n_alphas)
+
+    def test_grid(self):
+        x, Y = noisy(20, 2, 0.3)
+        choice = select_alpha(x, Y, n_alphas=6, n_folds=2)
+        ratios = choice.alphas[1:] / choice.alphas[:-1]
+        np.testing.assert_allclose(ratios, 0.1)
+        assert choice.alphas[0] == pytest.approx(mtrelu.alpha_max(x, Y))
+
+    def test_every_fit_is_certified(self):
+        choice = select_alpha(*noisy(20, 2, 0.3), n_folds=3, tol=1e-8)
+        assert choice.relative_gaps.shape == choice.scores.shape
+        assert (choice.relative_gaps >= 0).all() and choice.relative_gaps.max() <= 1e-8
+
+    def test_in_parallel_everything_is_the_same(self):
+        data = bent_plane(20, 2, 0.3)
+        one, two = (select_alpha(*data, n_alphas=4, n_folds=3, n_jobs=n) for n in (None, 2))
+        np.testing.assert_array_equal(one.scores, two.scores)
+        np.testing.assert_array_equal(one.relative_gaps, two.relative_gaps)
+        assert one.alpha == two.alpha
+
+    def test_given_penalties_are_all_tried_with_several_inputs(self):
+        X, Y = bent_plane(40, 2, 0.5)
+        top = mtrelu.alpha_max(X, Y)
+        alphas = top * np.array([1.0, 0.3, 0.1, 0.03, 0.01])
+        choice = select_alpha(X, Y, alphas, n_folds=2)
+        assert choice.alphas.tolist() == alphas.tolist()
+        assert choice.mean[-1] > 1.05 * choice.mean.min()
+
+    def test_constant_skip(self):
+        x, Y = noisy(15, 2, 0.5)
+        choice = select_alpha(x, Y, [0.1, 1.0], skip="constant", n_folds=2)
+        inner = np.arange(13) % 2
+        for f in (0, 1):
+            out = np.concatenate([[False], inner == f, [False]])
+            net = mtrelu.solve(x[~out], Y[~out], np.mean(~out), skip="constant").network
+            assert choice.scores[0, f] == pytest.approx(
+                0.5 * np.mean((net(x[out]) - Y[out]) ** 2), rel=1e-2
+            )
 
 
 def test_progress_counts_every_fit():

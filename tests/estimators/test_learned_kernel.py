@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import mtrelu.api
+import mtrelu
 from mtrelu import InvalidInputError, ReLUNetwork, ReLURegressor
 from mtrelu.datasets import load_el_nino
-from mtrelu.estimators import learned_kernel
+from mtrelu.estimators import base
 from mtrelu.estimators.learned_kernel import LearnedKernelRidge
 from mtrelu.kernels.infinite_task import InfiniteTaskKernel
 from mtrelu.kernels.neuron import NeuronKernel
@@ -325,7 +325,7 @@ class TestKernel:
         assert np.isfinite(model.predict(X)).all()
 
     def test_a_kernel_that_rounding_leaves_unproved_is_told(self):
-        X, Y, _ = table(n=20)
+        X, Y, _ = table(n=10)
         with pytest.warns(ConvergenceWarning, match="Optimality could not be proved"):
             model = LearnedKernelRidge(kernel_alpha=1e-30, tol=1e-9).fit(X, Y)
         assert model.certificate_.status.name == "NOT_OPTIMAL"
@@ -432,6 +432,16 @@ class TestBadInput:
         with pytest.raises(InvalidInputError, match=message):
             LearnedKernelRidge(**parameters).fit(X, Y)
 
+    def test_weights_of_labels(self):
+        X, Y, _ = table(n=10)
+        weights = np.ones_like(Y)
+        weights[2, 1] = 0.0
+        with pytest.raises(InvalidInputError, match=r"1 labels are left out.*one kernel"):
+            LearnedKernelRidge(neurons()).fit(X, Y, sample_weight=weights)
+        same = LearnedKernelRidge(neurons(), alphas=0.1).fit(X, Y, sample_weight=np.ones_like(Y))
+        expected = LearnedKernelRidge(neurons(), alphas=0.1).fit(X, Y).predict(X)
+        np.testing.assert_array_equal(same.predict(X), expected)
+
     def test_prediction(self):
         X, Y, _ = table(n=10)
         with pytest.raises(NotFittedError):
@@ -506,13 +516,12 @@ EXPLAINED = {"check_fit1d": "a vector is one input here, as in all of mtrelu"}
 
 
 @pytest.fixture
-def few_neurons(monkeypatch):
+def few_neurons(monkeypatch, no_proofs):
     """Of 200 samples of ten inputs the network of the infinite-task kernel takes minutes.
 
     A time limit would do too, but then two fits differ.
     """
-    monkeypatch.setattr(learned_kernel, "KERNEL_SHARE", 0.7)
-    monkeypatch.setattr(mtrelu.api, "PATIENCE", 0.0)  # no seconds for proofs by branch and bound
+    monkeypatch.setattr(base, "NEURON_SHARE", 0.7)
 
 
 @parametrize_with_checks(

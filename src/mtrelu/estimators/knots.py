@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mtrelu.api import solve
-from mtrelu.losses import Loss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem, alpha_max
 from mtrelu.validation import InvalidInputError
@@ -44,16 +43,7 @@ class KnotFit:
     n_iter: int
 
 
-def fit_knots(
-    x: np.ndarray,
-    Y: np.ndarray,
-    n_knots: int,
-    *,
-    loss: str | Loss,
-    tol: float,
-    sample_weight: Any,
-    max_iter: int | None,
-) -> KnotFit:
+def fit_knots(problem: Problem, n_knots: int, *, tol: float, max_iter: int | None) -> KnotFit:
     """Fit a network of one input with at most `n_knots` knots, all at data points.
 
     Three steps. (1) Fits [9] along a falling path of alpha propose knots. Shrinkage splits one bend
@@ -65,13 +55,11 @@ def fit_knots(
 
     Parameters
     ----------
-    x : ndarray of shape (N, 1)
-        Inputs.
-    Y : ndarray of shape (N, T)
-        Labels.
+    problem : Problem
+        Of one input, with an affine skip connection; its alpha is not used.
     n_knots : int
         The most knots allowed, ≥ 0.
-    loss, tol, sample_weight, max_iter
+    tol, max_iter
         As for `mtrelu.solve`.
 
     Returns
@@ -84,20 +72,24 @@ def fit_knots(
     InvalidInputError
         If there are fewer than `n_knots` + 2 distinct inputs: knots lie strictly between the ends.
     """
-    board = _Board(Problem.make(x, Y, 1.0, loss=loss, sample_weight=sample_weight))
+    board = _Board(problem)
     if n_knots > len(board.places):
         raise InvalidInputError(
             f"n_knots={n_knots} needs at least {n_knots + 2} distinct inputs, since knots lie at "
             f"data points strictly between the two ends; X has {len(board.places) + 2}. "
             f"Ask for at most {max(len(board.places), 0)} knots."
         )
-    top = alpha_max(x, Y, loss=loss, sample_weight=sample_weight)
+    data: dict[str, Any] = {
+        "X": problem.X,
+        "Y": problem.Y,
+        "loss": problem.loss,
+        "sample_weight": problem.sample_weight,
+    }
+    top = alpha_max(**data)
     path = top * np.geomspace(1.0, PATH_DEPTH, PATH_LENGTH + 1)[1:]
     best, best_alpha, n_iter = board.refit(()), top, 0
     for alpha in path if n_knots > 0 and top > 0 else ():
-        solution = solve(
-            x, Y, alpha, loss=loss, tol=tol, sample_weight=sample_weight, max_iter=max_iter
-        )
+        solution = solve(**data, alpha=alpha, tol=tol, max_iter=max_iter)
         n_iter += int(solution.n_iter)
         proposed = board.proposal(solution.network)
         if len(proposed) > CROWDED * (n_knots + 1):
@@ -205,9 +197,18 @@ class _Board:
         off the present features, the squared loss falls by ‖hᵀP‖² / (2‖h‖²). For other losses this
         ranks the places; whether a move is taken is decided by the true loss.
         """
-        weight = self.problem.sample_weight[:, None]
         P = self.problem.dual_variable(base.predictions)
         features = np.column_stack([np.ones_like(self.z), self.hinges(base.knots)])
+        gain = np.zeros(len(self.places))
+        for tasks, rows, part in self.problem.by_weights():
+            weights = np.zeros(len(self.z))
+            weights[rows] = part.sample_weight
+            gain += self._gain_of(P[:, tasks], features, weights)
+        return gain
+
+    def _gain_of(self, P: np.ndarray, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The same for tasks that weigh the samples alike."""
+        weight = weights[:, None]
         Q, _ = np.linalg.qr(np.sqrt(weight) * features)
         columns = np.hstack([P, np.sqrt(weight) * Q, weight, weight * self.z[:, None]])
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from mtrelu._affine import skip_basis
 from mtrelu.api import solve
 from mtrelu.certificate import Certificate
-from mtrelu.estimators.base import NetworkRegressor, warn_of_limit
+from mtrelu.estimators.base import NetworkRegressor, some_alpha, warn_of_limit
 from mtrelu.kernels.infinite_task import InfiniteTaskKernel
 from mtrelu.kernels.neuron import NeuronKernel
 from mtrelu.network import ReLUNetwork
-from mtrelu.oracles.ascent import AscentOracle
 from mtrelu.problem import Problem
 from mtrelu.solvers.duplicates import Distinct
 from mtrelu.solvers.ridge import RidgePath
-from mtrelu.validation import FloatArray, InvalidInputError, as_alpha, as_generator
-
-KERNEL_SHARE = 0.05
-"""Default `kernel_alpha`, in units of the least penalty that leaves no neurons (an estimate)."""
+from mtrelu.validation import FloatArray, InvalidInputError, as_alpha
 
 GRID = np.geomspace(1e1, 1e-8, 55)
 """Ridges to choose from, in units of the largest eigenvalue of the kernel matrix."""
-
-FEW_STARTS = 64
-"""An estimate of that penalty is all that is needed, and of many climbs most end at one top."""
 
 
 class LearnedKernelRidge(NetworkRegressor):
@@ -89,6 +82,8 @@ class LearnedKernelRidge(NetworkRegressor):
         The number of inputs, d.
     feature_names_in_ : ndarray of shape (d,)
         Only when `X` was a data frame with text for column names.
+    task_names_ : ndarray of shape (T,)
+        Only when `y` was a data frame or a series with text for names.
 
     See Also
     --------
@@ -100,7 +95,7 @@ class LearnedKernelRidge(NetworkRegressor):
     it says. With ``"infinite-task"`` the inputs that are left out have shaped the neurons, with
     ``"neurons"`` their labels too: then the error is too small, the more so the fewer tasks and
     samples there are, and the ridge that it chooses can be far too small. Choose `kernel_alpha`
-    with care there, for example ``mtrelu.selection.select_alpha(X, y).alpha``. For the error on new
+    with care there, for example ``ReLURegressorCV().fit(X, y).alpha_``. For the error on new
     samples use ``cross_val_score``, which learns the kernel anew in every fold.
 
     The network of ``"infinite-task"`` has as many tasks as there are samples. That takes a second
@@ -137,6 +132,16 @@ class LearnedKernelRidge(NetworkRegressor):
     >>> model.predict(data.X).shape
     (12, 11)
     """
+
+    _stored: ClassVar[tuple[str, ...]] = (
+        *NetworkRegressor._stored,
+        "kernel_",
+        "alpha_",
+        "alphas_",
+        "loo_errors_",
+        "kernel_alpha_",
+        "certificate_",
+    )
 
     def __init__(
         self,
@@ -187,6 +192,7 @@ class LearnedKernelRidge(NetworkRegressor):
         """
         inputs, labels = self._data(X, y)
         given = Problem.make(inputs, labels, 1.0, skip=self._skip(), sample_weight=sample_weight)
+        given.refuse_unshared_weights("ridge regression with one kernel")
         self._learn(given)
         if self.certificate_ is not None:
             warn_of_limit(self.certificate_)
@@ -255,9 +261,7 @@ class LearnedKernelRidge(NetworkRegressor):
     def _kernel_alpha(self, problem: Problem) -> float:
         if self.kernel_alpha is not None:
             return _as_penalty(self.kernel_alpha, "kernel_alpha")
-        seed = int(as_generator(self.random_state).integers(2**31))
-        oracle = AscentOracle(problem.X, problem.skip, n_starts=FEW_STARTS, random_state=seed)
-        return KERNEL_SHARE * (oracle.search(problem.affine_fit()[2]).value or 1.0)
+        return some_alpha(problem, self.random_state)
 
     def _grid(self, path: RidgePath) -> FloatArray:
         if self.alphas is None:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any, Self
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
-from mtrelu.api import Solution, solve
-from mtrelu.certificate import Certificate
-from mtrelu.estimators.base import NetworkRegressor, warn_of_limit
+from mtrelu.estimators.base import PenalisedRegressor, warn_of_limit
 from mtrelu.estimators.knots import fit_knots
 from mtrelu.losses import Loss
+from mtrelu.problem import Problem
 from mtrelu.status import Status
-from mtrelu.validation import InvalidInputError
+from mtrelu.validation import FloatArray, InvalidInputError
 
 
-class ReLURegressor(NetworkRegressor):
+class ReLURegressor(PenalisedRegressor):
     """Many tasks fitted together by the best shallow ReLU network of any width.
 
     Minimises Σ loss + alpha · Σ‖v_k‖‖w_k‖ [12], [9] over all networks of d inputs and T outputs,
@@ -48,6 +44,10 @@ class ReLURegressor(NetworkRegressor):
         Seconds after which the best network so far is taken, with an honest certificate.
     random_state : int, Generator or None, default=0
         Seed of the search for neurons where the inputs are too many for an exact one.
+    nan_policy : {"raise", "omit"}, default="raise"
+        What to do with NaN in `y`: refuse it, or fit each task to the samples where it has a label.
+    task_weight : array-like of shape (T,) or None, default=None
+        Weight of each task's loss, > 0; by default all count alike.
 
     Attributes
     ----------
@@ -68,9 +68,13 @@ class ReLURegressor(NetworkRegressor):
         The number of inputs, d.
     feature_names_in_ : ndarray of shape (d,)
         Only when `X` was a data frame with text for column names.
+    task_names_ : ndarray of shape (T,)
+        Only when `y` was a data frame or a series with text for names.
 
     See Also
     --------
+    ReLURegressorCV : The same with `alpha` chosen by cross-validation.
+    ReLUClassifier : Classes instead of numbers.
     mtrelu.solve : The same fit as a function.
 
     References
@@ -91,6 +95,13 @@ class ReLURegressor(NetworkRegressor):
     array([6.])
     >>> model.predict([[6.5]]).round(6)
     array([[19. ,  8.5]])
+
+    A label is missing, which concerns its own task only:
+
+    >>> Y[3, 1] = np.nan
+    >>> model = ReLURegressor(alpha=0.1, nan_policy="omit").fit(x[:, None], Y)
+    >>> model.status_.name, model.predict([[4.0]]).round(1)
+    ('CERTIFIED', array([[8., 4.]]))
     """
 
     def __init__(
@@ -104,6 +115,8 @@ class ReLURegressor(NetworkRegressor):
         max_iter: int | None = None,
         time_limit: float | None = None,
         random_state: Any = 0,
+        nan_policy: str = "raise",
+        task_weight: Any = None,
     ) -> None:
         self.alpha = alpha
         self.n_knots = n_knots
@@ -113,6 +126,8 @@ class ReLURegressor(NetworkRegressor):
         self.max_iter = max_iter
         self.time_limit = time_limit
         self.random_state = random_state
+        self.nan_policy = nan_policy
+        self.task_weight = task_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the network.
@@ -124,8 +139,8 @@ class ReLURegressor(NetworkRegressor):
             input.
         y : array-like of shape (N,) or (N, T)
             Labels, one column per task.
-        sample_weight : array-like of shape (N,), optional
-            Weight of each sample's loss, ≥ 0.
+        sample_weight : array-like of shape (N,) or (N, T), optional
+            Weight of each sample's loss, or of each label's, ≥ 0.
 
         Returns
         -------
@@ -143,54 +158,29 @@ class ReLURegressor(NetworkRegressor):
             If the fit ended before `tol` was reached: by `max_iter` or `time_limit`, or by
             rounding, for an `alpha` near zero.
         """
-        inputs, labels = self._data(X, y)
+        inputs, labels = self._data(X, y, self.nan_policy)
         if self.n_knots is not None:
-            self._fit_knots(inputs, labels, sample_weight)
+            self._fit_knots(self._make_problem(inputs, labels, 1.0, sample_weight))
             return self
-        solution = solve(
-            inputs,
-            labels,
-            self.alpha,
-            loss=self.loss,
-            skip=self.skip,
-            tol=self.tol,
-            sample_weight=sample_weight,
-            max_iter=self.max_iter,
-            time_limit=self.time_limit,
-            random_state=self.random_state,
-        )
-        self._solution: Solution | None = solution
-        self.network_ = solution.network
-        self.certificate_: Certificate | None = solution.certificate
-        self.status_ = solution.status
-        self.dual_gap_ = float(solution.certificate.gap)
-        self.n_iter_ = int(solution.n_iter)
-        self.alpha_ = float(self.alpha)
-        warn_of_limit(solution.certificate)
+        self._fit_network(self._make_problem(inputs, labels, self.alpha, sample_weight))
+        if self.certificate_ is not None:
+            warn_of_limit(self.certificate_)
         return self
 
-    def _fit_knots(self, inputs: np.ndarray, labels: np.ndarray, sample_weight: Any) -> None:
+    def _fit_knots(self, problem: Problem) -> None:
         n_knots: Any = self.n_knots  # which may be anything
         if isinstance(n_knots, bool) or not isinstance(n_knots, Integral) or n_knots < 0:
             raise InvalidInputError(
                 f"n_knots must be a whole number of knots, 0 or more; got {n_knots!r}. "
                 "Leave it out (None) to choose the fit by alpha."
             )
-        if inputs.shape[1] != 1 or self.skip != "affine":
+        if problem.n_inputs != 1 or self.skip != "affine":
             raise InvalidInputError(
                 f"n_knots={n_knots} asks for knots, which exist for one input and an affine skip "
-                f"connection only; X has {inputs.shape[1]} columns and skip is {self.skip!r}. "
+                f"connection only; X has {problem.n_inputs} columns and skip is {self.skip!r}. "
                 "Leave n_knots out (None) and choose the fit by alpha."
             )
-        fit = fit_knots(
-            inputs,
-            labels,
-            int(n_knots),
-            loss=self.loss,
-            tol=self.tol,
-            sample_weight=sample_weight,
-            max_iter=self.max_iter,
-        )
+        fit = fit_knots(problem, int(n_knots), tol=self.tol, max_iter=self.max_iter)
         self._solution = None
         self.network_ = fit.network
         self.certificate_ = None
@@ -199,40 +189,10 @@ class ReLURegressor(NetworkRegressor):
         self.n_iter_ = fit.n_iter
         self.alpha_ = fit.alpha
 
-    @property
-    def knots_(self) -> np.ndarray:
-        """Where the slopes change, ascending, shape (K,); only for one input."""
-        check_is_fitted(self)
-        if self.n_features_in_ != 1:
-            raise AttributeError(
-                f"knots_ exists for one input only; this model has {self.n_features_in_}, and its "
-                "neurons are in network_."
-            )
-        return self.network_.knots()
-
-    def optimal_range(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """How far apart the predictions of two optimal networks can be.
-
-        Parameters
-        ----------
-        X : array-like of shape (M, d)
-            Inputs.
-
-        Returns
-        -------
-        low, high : ndarray of shape (M,) or (M, T), float64
-            The smallest and the largest prediction over all globally optimal networks.
-
-        Raises
-        ------
-        InvalidInputError
-            If the model was fitted with `n_knots`: then there is no set of optima to speak of.
-        """
-        check_is_fitted(self)
-        if self._solution is None:
+    def _optimal_range(self, X: Any) -> tuple[FloatArray, FloatArray]:
+        if self.n_knots is not None and hasattr(self, "network_"):
             raise InvalidInputError(
                 "optimal_range describes all networks that are optimal for one alpha; this model "
                 f"was fitted with n_knots={self.n_knots}. Fit with alpha={self.alpha_:.6g} instead."
             )
-        low, high = self._solution.optimal_set().range(self._inputs(X, reset=False))
-        return self._as_fitted(low), self._as_fitted(high)
+        return super()._optimal_range(X)
