@@ -14,6 +14,8 @@ from torch import nn
 
 from mtrelu import InvalidInputError, LearnedKernelRidge, ReLUNetwork, ReLURegressor
 from mtrelu.conversion import as_network
+from mtrelu.estimators.classifier import ReLUClassifier
+from mtrelu.estimators.features import NeuronFeatures
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,19 @@ def test_parameters_are_read_neuron_by_neuron():
     with torch.no_grad():
         module.hidden.weight.zero_()
     assert network.w.any()
+
+
+@pytest.mark.parametrize("biases", [(True, True), (True, False), (False, True), (False, False)])
+def test_the_constant_is_the_sum_of_what_biases_there_are(biases):
+    module = WithSkip(3, 7, 2)
+    module.output = nn.Linear(7, 2, bias=biases[0])
+    module.skip = nn.Linear(3, 2, bias=biases[1])
+    network = as_network(module)
+    parts = [part.bias for part in (module.output, module.skip) if part.bias is not None]
+    expected = sum((part.detach().double().numpy() for part in parts), np.zeros(2))
+    np.testing.assert_array_equal(network.c, expected)
+    X = points(3)
+    np.testing.assert_allclose(network(X), outputs(module, X), rtol=1e-12, atol=1e-12)
 
 
 def test_training_mode_is_left_alone_and_not_evaluated():
@@ -279,6 +294,19 @@ def test_a_learned_kernel_ridge_is_the_network_of_its_predictions():
     np.testing.assert_array_equal(network(X), model.predict(X))
     with pytest.raises(InvalidInputError, match="model has 2 inputs, but the data have 3"):
         as_network(model, n_inputs=3)
+
+
+def test_classifiers_and_features_are_the_networks_that_they_fitted():
+    X, Y = points(2, 15), points(3, 15)
+    classifier = ReLUClassifier(alpha=0.3).fit(X, np.arange(15) % 3)
+    np.testing.assert_allclose(
+        as_network(classifier)(X), classifier.decision_function(X), rtol=1e-12, atol=1e-12
+    )
+    features = NeuronFeatures(alpha=0.3).fit(X, Y)
+    assert as_network(features) is features.network_
+    for model in (ReLUClassifier(), NeuronFeatures()):
+        with pytest.raises(InvalidInputError, match=f"{type(model).__name__} that is not fitted"):
+            as_network(model)
 
 
 @pytest.mark.parametrize(

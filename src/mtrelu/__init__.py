@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from mtrelu.api import solve as solve
     from mtrelu.certificate import Certificate as Certificate
     from mtrelu.conversion import as_network as as_network
+    from mtrelu.estimators.classifier import ReLUClassifier as ReLUClassifier
+    from mtrelu.estimators.cv import ReLURegressorCV as ReLURegressorCV
+    from mtrelu.estimators.features import NeuronFeatures as NeuronFeatures
     from mtrelu.estimators.learned_kernel import LearnedKernelRidge as LearnedKernelRidge
     from mtrelu.estimators.regressor import ReLURegressor as ReLURegressor
-    from mtrelu.io import load_network as load_network
-    from mtrelu.io import save_network as save_network
+    from mtrelu.export.onnx_file import to_onnx as to_onnx
+    from mtrelu.export.pytorch import to_torch as to_torch
+    from mtrelu.export.table import coefficient_table as coefficient_table
+    from mtrelu.export.table import network_from_table as network_from_table
+    from mtrelu.io.model import load_model as load_model
+    from mtrelu.io.model import save_model as save_model
+    from mtrelu.io.network import load_network as load_network
+    from mtrelu.io.network import save_network as save_network
     from mtrelu.kernels.infinite_task import InfiniteTaskKernel as InfiniteTaskKernel
     from mtrelu.kernels.neuron import NeuronKernel as NeuronKernel
     from mtrelu.kernels.sobolev import SobolevKernel as SobolevKernel
@@ -70,13 +79,16 @@ _ROOMS = {
     "LogisticLoss": "losses",
     "Loss": "losses",
     "MissingExtraError": "validation",
+    "NeuronFeatures": "estimators.features",
     "NeuronKernel": "kernels.neuron",
     "OptimalPolytope": "optimal_polytope",
     "OptimalSet": "optimal_set",
     "Problem": "problem",
     "QuantileLoss": "losses",
+    "ReLUClassifier": "estimators.classifier",
     "ReLUNetwork": "network",
     "ReLURegressor": "estimators.regressor",
+    "ReLURegressorCV": "estimators.cv",
     "SobolevKernel": "kernels.sobolev",
     "Solution": "api",
     "SquaredLoss": "losses",
@@ -88,13 +100,19 @@ _ROOMS = {
     "alpha_path": "path",
     "as_network": "conversion",
     "certify": "api",
+    "coefficient_table": "export.table",
     "interpolate": "solvers.interpolation",
     "leave_task_out": "regime.leave_task_out",
-    "load_network": "io",
+    "load_model": "io.model",
+    "load_network": "io.network",
+    "network_from_table": "export.table",
     "reduce_neurons": "neuron_reduction",
     "remove_knot": "knot_removal",
-    "save_network": "io",
+    "save_model": "io.model",
+    "save_network": "io.network",
     "solve": "api",
+    "to_onnx": "export.onnx_file",
+    "to_torch": "export.pytorch",
     "train": "solvers.gradient.training",
 }
 

@@ -23,8 +23,9 @@ def as_network(model: Any, *, n_inputs: int | None = None) -> ReLUNetwork:
     model : object
         One of
 
-        - a `ReLUNetwork`, returned as it is, or a fitted `mtrelu.ReLURegressor` or
-          `mtrelu.LearnedKernelRidge`;
+        - a `ReLUNetwork`, returned as it is, or a fitted estimator of mtrelu: a regressor, a
+          classifier (the network of its logits) or `mtrelu.NeuronFeatures` (the network that its
+          neurons are from);
         - a PyTorch module whose only parts with parameters are two linear layers, hidden and
           output, or three with a linear skip connection from the inputs to the outputs, in whatever
           containers and under whatever names. Biases are optional, as are parts that do nothing
@@ -73,7 +74,7 @@ def _convert(model: Any) -> ReLUNetwork:
     if perceptrons is not None and isinstance(model, perceptrons.MLPRegressor):
         return _from_perceptron(model)
     estimators = sys.modules.get("mtrelu.estimators.base")
-    if estimators is not None and isinstance(model, estimators.NetworkRegressor):
+    if estimators is not None and isinstance(model, estimators.NetworkEstimator):
         if not hasattr(model, "network_"):
             raise InvalidInputError(
                 f"model is a {type(model).__name__} that is not fitted; call fit first."
@@ -83,8 +84,8 @@ def _convert(model: Any) -> ReLUNetwork:
     raise InvalidInputError(
         f"model is of type {type(model).__module__}.{type(model).__qualname__}, which is not known "
         "to be a network with one hidden ReLU layer; pass a ReLUNetwork(w, b, v, A, c), a fitted "
-        "ReLURegressor or LearnedKernelRidge, a torch module made of Linear, ReLU, Linear, or a "
-        "fitted scikit-learn MLPRegressor."
+        "estimator of mtrelu, a torch module made of Linear, ReLU, Linear, or a fitted "
+        "scikit-learn MLPRegressor."
     )
 
 
@@ -152,8 +153,18 @@ def _from_torch(module: torch.nn.Module) -> ReLUNetwork:
         )
     for hidden, output, skip in readings:
         (w, b), (v, c) = parts[hidden], parts[output]
-        A, more = (np.zeros((c.size, w.shape[1])), 0.0) if skip is None else parts[skip]
-        network = ReLUNetwork(w, b, v.T, A, c + more)
+        A = np.zeros((c.size, w.shape[1]))
+        if skip is not None:
+            A, more = parts[skip]
+            # A layer without bias leaves the other's as it is, −0 included.
+            c = (
+                c
+                if linear[skip].bias is None
+                else more
+                if linear[output].bias is None
+                else c + more
+            )
+        network = ReLUNetwork(w, b, v.T, A, c)
         if _computes(module, network):
             return network
     raise InvalidInputError(

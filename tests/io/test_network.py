@@ -1,12 +1,17 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mtrelu.io import SCHEMA_VERSION, load_network, save_network
+from mtrelu.certificate import Certificate
+from mtrelu.io import load_network, save_network
+from mtrelu.io.container import SCHEMA_VERSION
 from mtrelu.network import ReLUNetwork
+from mtrelu.scaling import Scaling
+from mtrelu.status import Status
 from mtrelu.validation import InvalidInputError
 
 ARRAYS = ("w", "b", "v", "A", "c")
@@ -51,37 +56,6 @@ def test_metadata_that_json_cannot_store_is_refused(tmp_path, value):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_truncated_file_is_refused(tmp_path):
-    path = tmp_path / "model"
-    save_network(path, some_network(), {"alpha": 1.0})
-    content = path.read_bytes()
-    for length in [*range(0, len(content), 37), len(content) - 1]:
-        path.write_bytes(content[:length])
-        with pytest.raises(InvalidInputError, match="damaged or not a model of mtrelu"):
-            load_network(path)
-
-
-def test_no_changed_byte_goes_unnoticed(tmp_path):
-    path = tmp_path / "model"
-    network, metadata = some_network(), {"alpha": 1.0, "note": "abc"}
-    save_network(path, network, metadata)
-    content = path.read_bytes()
-    unnoticed = 0
-    for position in range(len(content)):
-        changed = bytearray(content)
-        changed[position] ^= 1
-        path.write_bytes(bytes(changed))
-        try:
-            loaded, read = load_network(path)
-        except InvalidInputError:
-            continue
-        unnoticed += 1
-        assert read == metadata
-        for name in ARRAYS:
-            assert getattr(loaded, name).tobytes() == getattr(network, name).tobytes()
-    assert unnoticed < 10
-
-
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "model"
     old, new = some_network(seed=0), some_network(seed=1)
@@ -115,7 +89,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_paths_that_cannot_work_are_refused(tmp_path):
     with pytest.raises(InvalidInputError, match=r"cannot be written \(No such file or directory"):
         save_network(tmp_path / "missing" / "model", some_network())
-    with pytest.raises(InvalidInputError, match="cannot be written"):
+    with pytest.raises(InvalidInputError, match="is no file"):
         save_network(tmp_path, some_network())
     with pytest.raises(InvalidInputError, match=r"missing'.*cannot be read \(No such file"):
         load_network(tmp_path / "missing")
@@ -143,3 +117,39 @@ def test_a_file_of_a_newer_version_says_so(tmp_path):
     save_file({"w": np.ones((1, 1))}, path, metadata={"mtrelu": header})
     with pytest.raises(InvalidInputError, match=r"newer mtrelu wrote.*upgrade mtrelu"):
         load_network(path)
+
+
+def test_a_file_of_version_1_loads():
+    # Written by `save_network` when the schema had its first version; never to be made again.
+    network, metadata = load_network(Path(__file__).parent / "data" / "version_1.safetensors")
+    stated = {
+        "w": [[1.0, -2.0], [0.1, 5e-324], [-0.0, 3.0]],
+        "b": [0.5, -0.25, 1e300],
+        "v": [[1.0, -1.0], [0.3333333333333333, 2.0], [-7.0, 0.0]],
+        "A": [[0.125, -0.0], [2.0, 3.0]],
+        "c": [1.5, -2.5],
+    }
+    for name, values in stated.items():
+        assert getattr(network, name).tobytes() == np.array(values).tobytes()
+    assert metadata.keys() == {
+        "mtrelu", "data", "inputs", "tasks", "scaling", "alpha", "loss", "certificate",
+    }  # fmt: skip
+    assert metadata["data"] == "Tabelle für Öl.csv"
+    assert (metadata["inputs"], metadata["tasks"]) == (["Öl", "x,y"], ["a", "b"])
+    assert (metadata["alpha"], metadata["loss"]) == (0.5, {"name": "squared"})
+    certificate = Certificate.from_dict(metadata["certificate"])
+    assert certificate.status is Status.CERTIFIED and certificate.primal == 0.45
+    assert Scaling.from_dict(metadata["scaling"]).centre.tolist() == [0.0, 0.0]
+
+
+def test_keys_that_are_numbers_become_text_in_any_order(tmp_path):
+    # Sorted as numbers and as text, these differ.
+    save_network(tmp_path / "model", some_network(), {"sizes": {2: "a", 10: "b"}})
+    assert load_network(tmp_path / "model")[1] == {"sizes": {"2": "a", "10": "b"}}
+
+
+@pytest.mark.slow
+def test_metadata_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="metadata is 101 MB of JSON"):
+        save_network(tmp_path / "model", some_network(), {"names": "x" * 101_000_000})
+    assert list(tmp_path.iterdir()) == []
