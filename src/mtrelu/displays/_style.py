@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mtrelu.api import Solution
+import numpy as np
+
 from mtrelu.validation import InvalidInputError, MissingExtraError
 
 INK = "#1f2933"
@@ -56,7 +57,7 @@ def new_figure(figure: Any, size: tuple[float, float]) -> Any:
 
 
 def n_columns(n_panels: int) -> int:
-    return 1 if n_panels == 1 else 2 if n_panels <= 4 else 3 if n_panels <= 9 else 4
+    return n_panels if n_panels <= 3 else 2 if n_panels == 4 else 3 if n_panels <= 9 else 4
 
 
 def plain(axes: Any) -> None:
@@ -73,7 +74,50 @@ def ticks(names: Sequence[str], most: int = LABELLED) -> tuple[list[int], list[s
 
 
 def new_axes(ax: Any, size: tuple[float, float], projection: str | None = None) -> Any:
-    return new_figure(None, size).add_subplot(projection=projection) if ax is None else ax
+    """The axes given, or new ones in the figure given or in a new one."""
+    if fills_figure(ax):
+        return new_figure(ax, size).add_subplot(projection=projection)
+    return ax
+
+
+def new_panels(
+    ax: Any, rows: int, columns: int, size: tuple[float, float], **options: Any
+) -> tuple[Any, np.ndarray]:
+    """A figure and rows times columns of axes in it, in the place of the axes given, if any."""
+    if fills_figure(ax):
+        figure = new_figure(ax, size)
+        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    place = ax.get_subplotspec()
+    if place is None:
+        raise InvalidInputError(
+            "ax lies freely in its figure, but its place has to be divided into panels; pass axes "
+            "made by plt.subplots or figure.add_subplot, or an empty figure."
+        )
+    ax.set_axis_off()
+    shared = {name: options.pop(name) for name in ("sharex", "sharey") if name in options}
+    grid = place.subgridspec(rows, columns, **options)
+    return ax.figure, grid.subplots(squeeze=False, **shared)
+
+
+def fills_figure(ax: Any) -> bool:
+    """Whether a display has a figure to itself: nothing was given, or an empty figure."""
+    return ax is None or hasattr(ax, "set_size_inches")
+
+
+def sequential() -> Any:
+    """From violet to green: viridis without the yellow that thin lines lose on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.92, 256)), "mtrelu")
+
+
+def diverging() -> Any:
+    """Blue below zero, red above, and exactly white at zero."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = ["#0b3a6f", BLUE, "white", RED, "#7c2608"]
+    return LinearSegmentedColormap.from_list("mtrelu", colours, N=257)  # odd: zero has its own
 
 
 def colour_bar(drawn: Any, ax: Any) -> Any:
@@ -81,23 +125,3 @@ def colour_bar(drawn: Any, ax: Any) -> Any:
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=8)
     return bar
-
-
-def refuse_unless_plane(n_inputs: int) -> None:
-    """Raise an error for a picture over two inputs when there is another number of them."""
-    if n_inputs != 2:
-        raise InvalidInputError(
-            f"solution has {n_inputs} inputs, but this picture is drawn over two"
-            + ("; for one use CurvesDisplay." if n_inputs == 1 else ".")
-        )
-
-
-def solution_of(estimator: Any) -> Solution:
-    """Return the solution behind a fitted estimator."""
-    solution = getattr(estimator, "_solution", None)
-    if not isinstance(solution, Solution):
-        raise InvalidInputError(
-            "estimator is not a ReLURegressor that was fitted by alpha; call fit(X, y) first, and "
-            "leave n_knots out."
-        )
-    return solution

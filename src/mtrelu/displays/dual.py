@@ -7,14 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.api import Solution
-from mtrelu.displays._style import (
-    RED,
-    colour_bar,
-    new_axes,
-    plain,
-    refuse_unless_plane,
-    solution_of,
-)
+from mtrelu.displays._fitted import refuse_unless_plane, solution_of
+from mtrelu.displays._style import RED, colour_bar, new_axes, plain
 from mtrelu.validation import InvalidInputError
 
 
@@ -96,24 +90,10 @@ class DualFunctionDisplay:
         """
         problem = solution.problem
         refuse_unless_plane(problem.n_inputs)
-        P = solution.dual
-        if P is None and problem.alpha == 0.0:
-            raise InvalidInputError(
-                "solution has no dual variable, and with alpha = 0 its network does not determine "
-                "one; draw a solution with alpha > 0."
-            )
-        if P is None:
-            P = problem.dual_variable(solution.network(problem.X))
         affine = problem.skip == "affine"
         mean = problem.X.mean(axis=0)
         X = problem.X - mean
-        # g is that of a dual variable which satisfies the constraints of the skip connection.
-        free = np.column_stack([np.ones(len(X)), X]) if affine else np.ones((len(X), 1))
-        Q, R = np.linalg.qr(free)
-        Q = Q[:, np.abs(np.diag(R)) > 1e-12 * np.abs(R).max()]
-        P = P - Q @ (Q.T @ P)
-        if P.shape[1] > P.shape[0]:  # g depends on P Pᵀ alone
-            P = np.asarray(np.linalg.qr(P.T, mode="r")).T
+        P = dual_variable(solution)
         turn = 180.0 if affine else 360.0
         angles = np.linspace(0.0, turn, n_grid)
         reach = float(np.linalg.norm(X, axis=1).max()) or 1.0
@@ -132,13 +112,23 @@ class DualFunctionDisplay:
         )
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, n_grid: int = 360) -> Self:
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        n_grid: int = 360,
+    ) -> Self:
         """Evaluate the dual function of a fitted estimator.
 
         Parameters
         ----------
-        estimator : ReLURegressor
+        estimator : ReLURegressor, ReLUClassifier
             Fitted by `alpha` to two inputs.
+        X, y, sample_weight : array-like, optional
+            Data to judge the network on; by default those of the fit.
         n_grid : int, default=360
             Points along each axis.
 
@@ -147,14 +137,14 @@ class DualFunctionDisplay:
         DualFunctionDisplay
             Not yet drawn; call `plot`.
         """
-        return cls.from_solution(solution_of(estimator), n_grid=n_grid)
+        return cls.from_solution(solution_of(estimator, X, y, sample_weight), n_grid=n_grid)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, optional
+        ax : matplotlib.axes.Axes or matplotlib.figure.Figure, optional
             Where to; a new figure of pyplot's if not given.
 
         Returns
@@ -196,6 +186,32 @@ class DualFunctionDisplay:
             )  # fmt: skip
         plain(ax)
         return self
+
+
+def dual_variable(solution: Solution) -> np.ndarray:
+    """Return the dual variable of a solution, (N, min(N, T)), for which the skip has no gradient.
+
+    It is what the solver left, or what the predictions determine. With more tasks than samples it
+    is rotated into fewer columns, which changes no norm over tasks.
+    """
+    problem, P = solution.problem, solution.dual
+    if P is None and problem.alpha == 0.0:
+        raise InvalidInputError(
+            "solution has no dual variable, and with alpha = 0 its network does not determine "
+            "one; draw a solution with alpha > 0."
+        )
+    if P is None:
+        P = problem.dual_variable(solution.network(problem.X))
+    X = problem.X - problem.X.mean(axis=0)
+    X = X / (np.abs(X).max(axis=0, initial=0.0) + (X == 0.0).all(axis=0))
+    free = np.column_stack([np.ones(len(X)), X[:, : X.shape[1] * (problem.skip == "affine")]])
+    left: np.ndarray = np.zeros(P.shape)  # as at labels that are not used
+    for tasks, rows, _ in problem.by_weights():
+        block, basis = np.ix_(rows, tasks), free[rows]
+        left[block] = P[block] - basis @ np.linalg.lstsq(basis, P[block], rcond=None)[0]
+    if left.shape[1] > left.shape[0]:
+        left = np.asarray(np.linalg.qr(left.T, mode="r")).T
+    return left
 
 
 def _dual_function(

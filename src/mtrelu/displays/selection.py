@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mtrelu.displays._style import BLUE, RED, new_figure, plain
+from mtrelu.displays._style import BLUE, RED, new_axes, plain
 from mtrelu.selection import Selection
+from mtrelu.validation import InvalidInputError
 
 
 class SelectionDisplay:
@@ -18,7 +19,7 @@ class SelectionDisplay:
 
     Attributes
     ----------
-    axes_ : matplotlib.axes.Axes
+    ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
         Its figure.
@@ -27,22 +28,50 @@ class SelectionDisplay:
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
 
-    def plot(self, figure: Any = None) -> Self:
-        """Draw.
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any = None, y: Any = None) -> Self:
+        """Take the choice of a fitted estimator.
 
         Parameters
         ----------
-        figure : matplotlib.figure.Figure, optional
-            Where to; a new one of pyplot's if not given.
+        estimator : ReLURegressorCV
+            Fitted.
+        X, y : array-like, optional
+            Not used; all displays are called alike.
 
         Returns
         -------
         SelectionDisplay
-            Itself, with `axes_` and `figure_`.
+            Not yet drawn; call `plot`.
+
+        Raises
+        ------
+        InvalidInputError
+            An estimator that was fitted for a given penalty.
+        """
+        if not hasattr(estimator, "selection_"):
+            raise InvalidInputError(
+                f"estimator is a {type(estimator).__name__} that has chosen no alpha; fit a "
+                "ReLURegressorCV."
+            )
+        return cls(estimator.selection_)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or matplotlib.figure.Figure, optional
+            Where to; a new figure of pyplot's if not given.
+
+        Returns
+        -------
+        SelectionDisplay
+            Itself, with `ax_` and `figure_`.
         """
         choice = self.selection
-        self.figure_ = new_figure(figure, (8.0, 3.4))
-        self.axes_ = axes = self.figure_.add_subplot()
+        self.ax_ = axes = new_axes(ax, (8.0, 3.4))
+        self.figure_ = axes.figure
         plain(axes)
         axes.set_xscale("log")
         axes.fill_between(

@@ -1,4 +1,4 @@
-"""Pictures over two inputs: tasks as contours or surfaces, the width of the optimal range."""
+"""Picture of one task over two inputs: contours or a surface, and the lines of the neurons."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.api import Solution
-from mtrelu.displays._style import (
-    BLUE,
-    GREY,
-    INK,
-    RED,
-    colour_bar,
-    new_axes,
-    plain,
+from mtrelu.displays._fitted import (
+    input_names,
+    labels_of,
+    network_of,
+    outputs,
     refuse_unless_plane,
-    solution_of,
-    task_names,
+    tasks_of,
 )
+from mtrelu.displays._plane import grid_points, plane_grid, refuse_unless_task, scaling_of
+from mtrelu.displays._style import INK, RED, colour_bar, new_axes, plain, task_names
 from mtrelu.scaling import Scaling
-from mtrelu.validation import InvalidInputError
+from mtrelu.validation import InvalidInputError, as_inputs
 
-MARGIN = 0.04
-"""How far a picture reaches beyond the data, as a share of their extent."""
 WIDEST = 2.6
 """Width in points of the line of the strongest neuron."""
 
@@ -40,7 +36,7 @@ class SurfaceDisplay:
     X : ndarray of shape (N, 2)
         Inputs.
     y : ndarray of shape (N,)
-        Labels of the task.
+        Labels of the task; NaN where there is none.
     grid : tuple of ndarray of shape (G,) and (H,)
         Where the task is drawn, along each input, ascending.
     values : ndarray of shape (H, G)
@@ -135,18 +131,18 @@ class SurfaceDisplay:
         InvalidInputError
             A solution of another number of inputs, or a task that it does not have.
         """
-        scaling = _scaling(solution, task, scaling)
+        scaling = scaling_of(solution, task, scaling)
         problem = solution.problem
         network = scaling.in_own_units(solution.network)
         X = problem.X * scaling.spread + scaling.centre
-        grid = _grid(X, n_grid)
+        grid = plane_grid(X, n_grid)
         unit = solution.network.unit_norm()
         lines = scaling.in_own_units(unit)
         return cls(
             X=X,
-            y=problem.Y[:, task] * scaling.task_spread[task],
+            y=np.where(problem.used, problem.Y, np.nan)[:, task] * scaling.task_spread[task],
             grid=grid,
-            values=network(_points(grid))[:, task].reshape(len(grid[1]), len(grid[0])),
+            values=network(grid_points(grid))[:, task].reshape(len(grid[1]), len(grid[0])),
             w=lines.w,
             b=lines.b,
             strengths=np.linalg.norm(unit.v, axis=1),
@@ -155,24 +151,60 @@ class SurfaceDisplay:
         )
 
     @classmethod
-    def from_estimator(cls, estimator: Any, task: int = 0, **options: Any) -> Self:
-        """Evaluate one task of a fitted `ReLURegressor` for drawing.
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        task: int = 0,
+        tasks: Sequence[str] | None = None,
+        n_grid: int = 200,
+    ) -> Self:
+        """Evaluate one task of a fitted estimator of two inputs for drawing.
 
         Parameters
         ----------
-        estimator : ReLURegressor
-            Fitted by `alpha` to two inputs.
+        estimator : ReLURegressor, ReLUClassifier or another estimator whose fit is a network
+            Fitted. Of a classifier the probability of one class against all others is drawn, and
+            the labels 0 and 1.
+        X : array-like of shape (N, 2)
+            The inputs to draw.
+        y : array-like of shape (N,) or (N, T)
+            The labels to draw.
         task : int, default=0
             Which task.
-        **options
-            As for `from_solution`; the names of the inputs are those of the data frame, if any.
+        tasks : sequence of str, optional
+            Names of all tasks; by default those of the columns of `y`, or numbers.
+        n_grid : int, default=200
+            Points along each input.
 
         Returns
         -------
         SurfaceDisplay
             Not yet drawn; call `plot`.
+
+        Raises
+        ------
+        InvalidInputError
+            An estimator of another number of inputs, or a task that it does not have.
         """
-        return cls.from_solution(solution_of(estimator), task, **_named(estimator, options))
+        network, inputs = network_of(estimator), as_inputs(X)
+        refuse_unless_plane(network.n_inputs)
+        refuse_unless_task(task, network.n_tasks)
+        grid, unit = plane_grid(inputs, n_grid), network.unit_norm()
+        values, _ = outputs(estimator, network(grid_points(grid)))
+        return cls(
+            X=inputs,
+            y=labels_of(estimator, X, y)[:, task],
+            grid=grid,
+            values=values[:, task].reshape(len(grid[1]), len(grid[0])),
+            w=unit.w,
+            b=unit.b,
+            strengths=np.linalg.norm(unit.v, axis=1),
+            task=task_names(tasks_of(estimator, y, tasks, network.n_tasks), network.n_tasks)[task],
+            input_names=input_names(estimator, X, 2),
+        )
 
     def plot(self, ax: Any = None, *, kind: str = "contour") -> Self:
         """Draw.
@@ -277,218 +309,11 @@ class SurfaceDisplay:
         from matplotlib.colors import Normalize
         from matplotlib.ticker import MaxNLocator
 
-        low, high = float(self.y.min()), float(self.y.max())
+        low, high = float(np.nanmin(self.y)), float(np.nanmax(self.y))
         if low == high:
             low, high = low - 0.5, high + 0.5
         levels = np.asarray(MaxNLocator(14).tick_values(low, high))
         return levels, Normalize(levels[0], levels[-1])
-
-
-class RangeWidthDisplay:
-    """How far apart two optimal networks can be, over two inputs.
-
-    Parameters
-    ----------
-    X : ndarray of shape (N, 2)
-        Inputs.
-    grid : tuple of ndarray of shape (G,) and (H,)
-        Where the width is known, along each input, ascending.
-    width : ndarray of shape (H, G)
-        Largest minus smallest prediction of all optimal networks there; infinite where nothing
-        bounds them.
-    verdict : str
-        Whether the optimum is one function.
-    task : str
-        Name of the task.
-    input_names : sequence of str
-        Names of the two inputs.
-
-    Attributes
-    ----------
-    ax_ : matplotlib.axes.Axes
-        The axes drawn on.
-    figure_ : matplotlib.figure.Figure
-        Their figure.
-    """
-
-    def __init__(
-        self,
-        *,
-        X: np.ndarray,
-        grid: tuple[np.ndarray, np.ndarray],
-        width: np.ndarray,
-        verdict: str,
-        task: str = "task",
-        input_names: Sequence[str] = ("x1", "x2"),
-    ) -> None:
-        self.X = X
-        self.grid = grid
-        self.width = width
-        self.verdict = verdict
-        self.task = task
-        self.input_names = list(input_names)
-
-    @classmethod
-    def from_solution(
-        cls,
-        solution: Solution,
-        task: int = 0,
-        *,
-        tasks: Sequence[str] | None = None,
-        input_names: Sequence[str] = ("x1", "x2"),
-        scaling: Scaling | None = None,
-        optimal_set: Any = None,
-        n_grid: int = 25,
-    ) -> Self:
-        """Find the range of one task over a grid, two linear programs a point.
-
-        Parameters
-        ----------
-        solution, task, tasks, input_names, scaling
-            As for `SurfaceDisplay.from_solution`.
-        optimal_set : OptimalPolytope, optional
-            ``solution.optimal_set()``, where it is at hand already.
-        n_grid : int, default=25
-            Points along each input.
-
-        Returns
-        -------
-        RangeWidthDisplay
-            Not yet drawn; call `plot`.
-
-        Raises
-        ------
-        InvalidInputError
-            A solution of another number of inputs, or a task that it does not have.
-        """
-        _scaling(solution, task, scaling)
-        displays = cls.of_tasks(
-            solution,
-            tasks=tasks,
-            input_names=input_names,
-            scaling=scaling,
-            optimal_set=optimal_set,
-            n_grid=n_grid,
-        )
-        return displays[task]
-
-    @classmethod
-    def of_tasks(
-        cls,
-        solution: Solution,
-        *,
-        tasks: Sequence[str] | None = None,
-        input_names: Sequence[str] = ("x1", "x2"),
-        scaling: Scaling | None = None,
-        optimal_set: Any = None,
-        n_grid: int = 25,
-    ) -> list[Self]:
-        """Find the ranges of all tasks at once; parameters as for `from_solution`.
-
-        Returns
-        -------
-        list of RangeWidthDisplay
-            One a task.
-        """
-        scaling = _scaling(solution, 0, scaling)
-        optima = optimal_set or solution.optimal_set()
-        X = solution.problem.X * scaling.spread + scaling.centre
-        grid = _grid(X, n_grid)
-        low, high = optima.range(scaling.inputs(_points(grid)))
-        widths = (high - low) * scaling.task_spread
-        return [
-            cls(
-                X=X,
-                grid=grid,
-                width=width.reshape(len(grid[1]), len(grid[0])),
-                verdict=optima.verdict.value,
-                task=name,
-                input_names=input_names,
-            )
-            for width, name in zip(
-                widths.T, task_names(tasks, solution.problem.n_tasks), strict=True
-            )
-        ]
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, task: int = 0, **options: Any) -> Self:
-        """Find the range of one task of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : ReLURegressor
-            Fitted by `alpha` to two inputs.
-        task : int, default=0
-            Which task.
-        **options
-            As for `from_solution`; the names of the inputs are those of the data frame, if any.
-
-        Returns
-        -------
-        RangeWidthDisplay
-            Not yet drawn; call `plot`.
-        """
-        return cls.from_solution(solution_of(estimator), task, **_named(estimator, options))
-
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to; a new figure of pyplot's if not given.
-
-        Returns
-        -------
-        RangeWidthDisplay
-            Itself, with `ax_` and `figure_`.
-        """
-        self.ax_ = ax = new_axes(ax, (6.4, 4.8))
-        self.figure_ = ax.figure
-        finite = self.width[np.isfinite(self.width)]
-        image = ax.pcolormesh(
-            *self.grid, np.ma.masked_invalid(self.width), cmap="magma_r", vmin=0.0,
-            vmax=float(finite.max(initial=0.0)) or 1.0, shading="nearest", rasterized=True,
-        )  # fmt: skip
-        ax.set_facecolor(GREY)  # where nothing bounds the range
-        ax.scatter(*self.X.T, s=12.0, color=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
-        ax.set(xlabel=self.input_names[0], ylabel=self.input_names[1])
-        ax.set_title(f"{self.task} (optimum: {self.verdict})", fontsize=10, color=INK)
-        colour_bar(image, ax).set_label("two optimal networks differ by up to", fontsize=8)
-        plain(ax)
-        return self
-
-
-def _scaling(solution: Solution, task: int, scaling: Scaling | None) -> Scaling:
-    """Return the scaling to draw with; refuse what has no picture over two inputs."""
-    problem = solution.problem
-    refuse_unless_plane(problem.n_inputs)
-    if not 0 <= task < problem.n_tasks:
-        raise InvalidInputError(
-            f"task is {task}, but there are {problem.n_tasks} tasks; pass 0 to "
-            f"{problem.n_tasks - 1}."
-        )
-    if scaling is None:
-        return Scaling(np.zeros(2), np.ones(2), np.ones(problem.n_tasks))
-    return scaling
-
-
-def _named(estimator: Any, options: dict[str, Any]) -> dict[str, Any]:
-    names = getattr(estimator, "feature_names_in_", None)
-    return options if names is None else {"input_names": list(names)} | options
-
-
-def _grid(X: np.ndarray, n_grid: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return evenly spaced points along each input, a little beyond the data."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    margin = MARGIN * np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
-    first, second = np.linspace(low - margin, high + margin, n_grid).T
-    return np.ascontiguousarray(first), np.ascontiguousarray(second)
-
-
-def _points(grid: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return all points of a grid, shape (H·G, 2), the first input running fastest."""
-    return np.column_stack([axis.ravel() for axis in np.meshgrid(*grid)])
 
 
 def _fade_outside(ax: Any, X: np.ndarray, grid: tuple[np.ndarray, np.ndarray]) -> None:
