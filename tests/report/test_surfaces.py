@@ -182,7 +182,9 @@ def test_rows_left_out_are_named():
 
 
 def test_how_alpha_was_chosen():
-    choice = Selection(0.25, np.array([1.0, 0.25]), np.ones((2, 5)), np.full(5, 4))
+    choice = Selection(
+        0.25, np.array([1.0, 0.25]), np.ones((2, 5)), np.full(5, 4), np.zeros((2, 5))
+    )
     report = make(selection=choice)
     text, _ = read(report)
     assert "the points were divided into 5 parts" in text and "once the loss had risen" in text

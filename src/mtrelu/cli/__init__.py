@@ -1,4 +1,4 @@
-"""The command line: files in, a folder with a report out; everything else is done elsewhere."""
+"""The command line: files in, files and a report out; everything else is done elsewhere."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ except ImportError:
     ) from None
 
 # Everything that takes time to import is imported by the command that needs it.
-from mtrelu.cli._shared import tidy
+from mtrelu.cli._errors import tidy
+from mtrelu.cli._help import EPILOGS
 from mtrelu.cli.certify import certify
+from mtrelu.cli.export import export
 from mtrelu.cli.fit import fit
+from mtrelu.cli.inspect import inspect
 from mtrelu.cli.predict import predict
 from mtrelu.cli.regime import regime
 from mtrelu.cli.reproduce import reproduce
@@ -23,8 +26,8 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     help="Multi-task ReLU networks, fitted to certified global optimality.",
+    epilog=EPILOGS["mtrelu"],
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -40,8 +43,8 @@ def _root(
         raise typer.Exit
 
 
-for command in (fit, predict, certify, regime, reproduce):
-    app.command()(tidy(command))
+for command in (fit, predict, certify, inspect, export, regime, reproduce):
+    app.command(epilog=EPILOGS[command.__name__])(tidy(command))
 
 
 def main() -> None:

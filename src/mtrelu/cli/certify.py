@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import typer
 
-from mtrelu.cli._shared import (
+from mtrelu.cli._model import load_model
+from mtrelu.cli._options import (
     NOT_CERTIFIED,
     Data,
     DropMissing,
+    Json,
+    MissingLabels,
     Model,
-    load_model,
-    open_table,
-    tell_left_out,
+    Quiet,
 )
+from mtrelu.cli._output import Output
+from mtrelu.cli._tables import in_words, open_table
 
 
-def certify(model: Model, data: Data, drop_missing: DropMissing = False) -> None:
-    """Check a saved model against a table; exit code 0 only if its optimality is proved."""
-    from mtrelu.api import certify as certify_network
-    from mtrelu.losses import make_loss
-    from mtrelu.scaling import Scaling
+def certify(
+    model: Model,
+    data: Data,
+    drop_missing: DropMissing = False,
+    missing_labels: MissingLabels = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a saved model against a table; exit code 0 only if its optimality is proved.
+
+    The columns are those of the fit, and so are penalty, loss and units.
+    """
     from mtrelu.status import Status
 
-    network, metadata = load_model(model)
+    output = Output("certify", json, quiet)
+    saved = load_model(model)
     table = open_table(data, drop_missing)[0]
-    choice = table.choose(metadata["inputs"], metadata["tasks"], drop_missing=drop_missing)
-    scaling = Scaling.from_dict(metadata["scaling"])
-    certificate = certify_network(
-        scaling.as_fitted(network),
-        scaling.inputs(choice.X),
-        scaling.labels(choice.Y),
-        metadata["alpha"],
-        loss=make_loss(metadata["loss"]),
+    choice = table.choose(
+        saved.inputs, saved.tasks, drop_missing=drop_missing, missing_labels=missing_labels
     )
-    typer.echo(certificate.in_words())
-    tell_left_out(choice.left_out)
-    if certificate.status is not Status.CERTIFIED:
+    certificate = saved.certify(choice.X, choice.Y, missing_labels=missing_labels)
+    certified = certificate.status is Status.CERTIFIED
+    output.document(
+        certified=certified, certificate=certificate.to_dict(), rows_left_out=choice.left_out
+    )
+    output.lines(certificate.in_words(), *([in_words(choice.left_out)] if choice.left_out else []))
+    if not certified:
         raise typer.Exit(NOT_CERTIFIED)

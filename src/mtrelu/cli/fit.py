@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtrelu.cli._shared import (
+from mtrelu.cli._files import new_folder
+from mtrelu.cli._options import (
     MODEL,
     Data,
     DropMissing,
     Force,
     Inputs,
+    Json,
+    MissingLabels,
+    Quiet,
     Tasks,
-    choose,
-    new_folder,
-    progress_bar,
-    summary,
+    complete,
 )
+from mtrelu.cli._output import Output, finite
+from mtrelu.cli._tables import choose, short_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +60,13 @@ def fit(
             "0 interpolates.",
         ),
     ] = "auto",
-    loss: Annotated[str, typer.Option(help="squared, huber, logistic or quantile.")] = "squared",
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="squared, huber, logistic (labels 0 and 1) or quantile (the median).",
+            autocompletion=complete("squared", "huber", "logistic", "quantile"),
+        ),
+    ] = "squared",
     standardize: Annotated[
         bool | None,
         typer.Option(
@@ -68,11 +77,14 @@ def fit(
         ),
     ] = None,
     drop_missing: DropMissing = False,
+    missing_labels: MissingLabels = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder to write, mtrelu-DATA if not given."),
     ] = None,
     force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit all tasks together and write a folder: report, figures, predictions, model."""
     import numpy as np
@@ -83,24 +95,30 @@ def fit(
     from mtrelu.losses import make_loss
     from mtrelu.report import CurveReport, SurfaceReport
     from mtrelu.selection import select_alpha
-    from mtrelu.tables import write_csv
+    from mtrelu.tables import write_table
 
+    output = Output("fit", json, quiet)
     chosen_loss = make_loss(loss)
     used_alpha = _penalty(alpha)
-    target = out if out is not None else Path(f"mtrelu-{Path(data).stem}")
-    table, left_out = choose(data, x, tasks, drop_missing)
+    target = out if out is not None else Path(f"mtrelu-{short_name(data)}")
+    table, left_out = choose(
+        data, x, tasks, drop_missing=drop_missing, missing_labels=missing_labels
+    )
     several = len(table.input_names) > 1
     scaling = _scaling(table, standardize, chosen_loss.name)
     X, Y = scaling.inputs(table.X), scaling.labels(table.Y)
+    nan_policy = "omit" if missing_labels else "raise"
 
     with new_folder(target, force, WRITTEN, MODEL) as folder:
         selection: Selection | None = None
         if used_alpha is None:
-            with progress_bar("choosing alpha") as progress:
-                selection = select_alpha(X, Y, loss=chosen_loss, progress=progress)
+            with output.progress("choosing alpha") as progress:
+                selection = select_alpha(
+                    X, Y, loss=chosen_loss, nan_policy=nan_policy, progress=progress
+                )
             used_alpha = selection.alpha
-        with progress_bar("fitting"):
-            solution = solve(X, Y, used_alpha, loss=chosen_loss)
+        with output.progress("fitting"):
+            solution = solve(X, Y, used_alpha, loss=chosen_loss, nan_policy=nan_policy)
 
         report = (SurfaceReport if several else CurveReport)(
             solution=solution,
@@ -110,17 +128,19 @@ def fit(
             description=table.description,
             scaling=scaling,
             selection=selection,
-            command=_command(data, x, tasks, alpha, loss, standardize, drop_missing),
+            command=_command(
+                data, x, tasks, alpha, loss, standardize, drop_missing, missing_labels
+            ),
             version=mtrelu.__version__,
             left_out=left_out,
         )
-        with progress_bar("drawing the pictures"):
+        with output.progress("drawing the pictures"):
             for name, png in report.figures.items():
                 (folder / f"{name}.png").write_bytes(png)
         (folder / "report.html").write_text(report.html(), encoding="utf-8")
 
         network = scaling.in_own_units(solution.network)
-        write_csv(folder / "predictions.csv", _predictions(table, network(table.X), report))
+        write_table(folder / "predictions.csv", _predictions(table, network(table.X), report))
         save_network(
             folder / MODEL,
             network,
@@ -135,7 +155,29 @@ def fit(
                 "certificate": solution.certificate.to_dict(),
             },
         )
-    rows = {
+        files = sorted(file.name for file in folder.iterdir())
+    unknown = int(np.isnan(table.Y).sum())
+    output.document(
+        out=str(target),
+        files=files,
+        inputs=list(table.input_names),
+        tasks=list(table.tasks),
+        n_samples=len(table.X),
+        unknown_labels=unknown,
+        rows_left_out=left_out,
+        alpha=solution.problem.alpha,
+        alpha_chosen=selection is not None,
+        loss=chosen_loss.config(),
+        n_neurons=network.n_neurons,
+        knots=None if several else network.knots().tolist(),
+        certificate=solution.certificate.to_dict(),
+        verdict=report.optimal_set.verdict.value,
+        reason=report.optimal_set.reason,
+        rmse=dict(zip(table.tasks, map(finite, report.rmse), strict=True)),
+    )
+    rows = {"rows left out": ", ".join(left_out)} if left_out else {}
+    rows |= {"unknown labels": f"{unknown} of {table.Y.size}"} if unknown else {}
+    rows |= {
         "tasks, points": f"{len(table.tasks)}, {len(table.X)}",
         "alpha": f"{used_alpha:.4g}"
         + (" (chosen by cross-validation)" if selection is not None else ""),
@@ -151,9 +193,7 @@ def fit(
         ),
         "report": str(target / "report.html"),
     }
-    if left_out:
-        rows = {"rows left out": ", ".join(left_out)} | rows
-    summary(rows)
+    output.summary(rows)
 
 
 def _penalty(text: str) -> float | None:
@@ -174,8 +214,10 @@ def _penalty(text: str) -> float | None:
 
 def _scaling(table: Dataset, standardize: bool | None, loss: str) -> Scaling:
     """The units of the fit; by default as the data came with one input, else all on one scale."""
+    import numpy as np
+
     from mtrelu.scaling import Scaling
-    from mtrelu.validation import InvalidInputError
+    from mtrelu.validation import InvalidInputError, refuse_overflow
 
     several = len(table.input_names) > 1
     if standardize and loss == "logistic":
@@ -184,6 +226,12 @@ def _scaling(table: Dataset, standardize: bool | None, loss: str) -> Scaling:
             "Use one or the other."
         )
     wanted = several if standardize is None else standardize
+    for name, column in zip(
+        (*table.input_names, *table.tasks), (*table.X.T, *table.Y.T), strict=True
+    ):
+        known = column[~np.isnan(column)]
+        if known.size:
+            refuse_overflow(known, f"column {name!r}")
     return Scaling.of(
         table.X, table.Y, inputs=several and wanted, tasks=wanted and loss != "logistic"
     )
@@ -218,6 +266,7 @@ def _command(
     loss: str,
     standardize: bool | None,
     drop_missing: bool,
+    missing_labels: bool,
 ) -> str:
     """The command line that makes the same fit."""
     words = ["mtrelu", "fit", data]
@@ -229,4 +278,5 @@ def _command(
     if standardize is not None:
         words += ["--standardize" if standardize else "--no-standardize"]
     words += ["--drop-missing"] if drop_missing else []
+    words += ["--missing-labels"] if missing_labels else []
     return shlex.join(words)

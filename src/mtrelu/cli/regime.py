@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shlex
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtrelu.cli._shared import (
+from mtrelu.cli._errors import root_of_interrupt
+from mtrelu.cli._files import new_folder
+from mtrelu.cli._options import (
+    STANDARD,
     DropMissing,
     Force,
     Inputs,
+    Json,
+    Quiet,
     Tasks,
-    choose,
-    new_folder,
-    progress_bar,
-    root_of_interrupt,
+    complete,
 )
+from mtrelu.cli._output import Output
+from mtrelu.cli._tables import choose, short_name
 
 if TYPE_CHECKING:
     from mtrelu.regime.designs import Design
@@ -35,8 +39,8 @@ def regime(
         str,
         typer.Argument(
             help="A design of the paper (two-squares, student-teacher), noise (gaussian-1d, "
-            "gaussian-2d, gaussian-3d, gaussian-5d), or a table as for fit, whose own tasks are "
-            "then drawn in random order."
+            "gaussian-2d, gaussian-3d, gaussian-5d), or a table as for fit (- for standard "
+            "input), whose own tasks are then drawn in random order."
         ),
     ],
     x: Inputs = None,
@@ -65,7 +69,13 @@ def regime(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many random draws for each of them.")] = 5,
-    skip: Annotated[str, typer.Option(help="The unpenalised part: affine or constant.")] = "affine",
+    skip: Annotated[
+        str,
+        typer.Option(
+            help="The unpenalised part: affine or constant.",
+            autocompletion=complete("affine", "constant"),
+        ),
+    ] = "affine",
     jobs: Annotated[
         int | None,
         typer.Option(help="How many processes work at a time; by default one for each core."),
@@ -76,6 +86,8 @@ def regime(
         typer.Option(metavar="DIR", help="The folder to write, mtrelu-regime-DATA if not given."),
     ] = None,
     force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure how a network turns into a kernel method as the number of tasks grows.
 
@@ -83,24 +95,24 @@ def regime(
     goes on where it stopped when the same command is given again.
     """
     import joblib
-    import numpy as np
 
     import mtrelu
     from mtrelu.regime.sweep import Plan, run_sweep
     from mtrelu.report.regime import RegimeReport
-    from mtrelu.tables import write_csv
+    from mtrelu.tables import write_table
 
+    output = Output("regime", json, quiet)
     design, left_out = _design(data, x, tasks, drop_missing)
     plan = Plan.make(
         design, n_tasks=_numbers(n_tasks), n_seeds=seeds, alpha=alpha, weight_decay=weight_decay,
         skip=skip,
     )  # fmt: skip
-    target = out if out is not None else Path(f"mtrelu-regime-{Path(data).stem}")
+    target = out if out is not None else Path(f"mtrelu-regime-{short_name(data)}")
     # Beside the folder, for that one appears only when all is done.
     kept = target.absolute().with_name(f"{target.absolute().name}.unfinished.jsonl")
     with new_folder(target, force, WRITTEN, CELLS) as folder:
         try:
-            with progress_bar("measuring") as progress:
+            with output.progress("measuring") as progress:
                 sweep = run_sweep(
                     plan, n_jobs=jobs if jobs is not None else joblib.cpu_count(),
                     checkpoint=kept, progress=progress,
@@ -114,16 +126,20 @@ def regime(
             ) from None
         command = _command(data, x, tasks, plan, alpha, drop_missing)
         report = RegimeReport(sweep, command, mtrelu.__version__, left_out)
-        with progress_bar("drawing the picture"):
+        with output.progress("drawing the picture"):
             (folder / "regime.png").write_bytes(report.figure)
         (folder / "report.html").write_text(report.html(), encoding="utf-8")
-        (folder / CELLS).write_text(_record(sweep, command), encoding="utf-8")
-        write_csv(
-            folder / "table.csv",
-            {name: np.asarray(column) for name, column in sweep.table().items()},
+        record = _record(sweep, command)
+        (folder / CELLS).write_text(
+            dumps({"mtrelu": mtrelu.__version__} | record, indent=1, allow_nan=False),
+            encoding="utf-8",
         )
+        write_table(folder / "table.csv", sweep.table())
     kept.unlink(missing_ok=True)
-    _print(report, target)
+    command_line = record.pop("command")
+    output.document(out=str(target), command_line=command_line, **record)
+    if output.for_people:
+        _print(output, report, target)
 
 
 def _design(
@@ -141,7 +157,7 @@ def _design(
                 "data of its own. Leave them out."
             )
         return DESIGNS[data], []
-    if "." not in data and not Path(data).exists():
+    if data != STANDARD and "." not in data and not Path(data).exists():
         from mtrelu.datasets import DATASETS
 
         if data not in DATASETS:
@@ -149,7 +165,7 @@ def _design(
                 f"{data} is no design ({', '.join(DESIGNS)}), no shipped data set "
                 f"({', '.join(DATASETS)}) and no file. Check its spelling."
             )
-    table, left_out = choose(data, x, tasks, drop_missing)
+    table, left_out = choose(data, x, tasks, drop_missing=drop_missing)
     scaling = Scaling.of(table.X, table.Y, inputs=table.X.shape[1] > 1, tasks=True)
     scaled = "Every task was divided by its standard deviation" + (
         ", and the inputs were centred and divided by theirs." if table.X.shape[1] > 1 else "."
@@ -178,15 +194,13 @@ def _numbers(text: str | None) -> list[int] | None:
         ) from None
 
 
-def _record(sweep: Sweep, command: str) -> str:
-    """Every number, as strict JSON: what is not defined is null, what is infinite "inf"."""
-    import mtrelu
+def _record(sweep: Sweep, command: str) -> dict[str, Any]:
+    """Every number, for strict JSON: what is not defined is null, what is infinite "inf"."""
     from mtrelu.regime.measurement import BETAS
     from mtrelu.regime.sweep import FALLING
 
     plan = sweep.plan
-    record = {
-        "mtrelu": mtrelu.__version__,
+    return {
         "command": command,
         "design": plan.design.name,
         "description": plan.design.description,
@@ -196,12 +210,10 @@ def _record(sweep: Sweep, command: str) -> str:
         "rates": {name: sweep.rate(name).to_dict() for name in FALLING},
         "cells": [cell.to_dict() for cell in sweep.measurements],
     }
-    return json.dumps(record, indent=1, allow_nan=False)
 
 
-def _print(report: RegimeReport, target: Path) -> None:
+def _print(output: Output, report: RegimeReport, target: Path) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -221,18 +233,17 @@ def _print(report: RegimeReport, target: Path) -> None:
     if rates:
         table.add_section()
         table.add_row(*map(Text, rates))
-    console = Console()
-    console.print(table)
+    parts: list[Table | Text] = [table]
     if report.sweep.unresolved():
-        console.print(Text("?: two solutions of one problem differ as much; see the report."))
+        parts.append(Text("?: two solutions of one problem differ as much; see the report."))
     missing = len(report.sweep.uncertified())
     if missing:
-        console.print(
+        parts.append(
             Text(f"{missing} cells are not certified and count for no median; see the report.")
         )
     if report.left_out:
-        console.print(Text(f"left out, since a value is unknown: {len(report.left_out)} rows"))
-    console.print(Text(f"report: {target / 'report.html'}"))
+        parts.append(Text(f"left out, since a value is unknown: {len(report.left_out)} rows"))
+    output.show(*parts, Text(f"report: {target / 'report.html'}"))
 
 
 def _command(

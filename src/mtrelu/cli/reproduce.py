@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtrelu.cli._shared import progress_bar, root_of_interrupt
+from mtrelu.cli._errors import root_of_interrupt
+from mtrelu.cli._options import Json, Quiet
+from mtrelu.cli._output import Output
 
 if TYPE_CHECKING:
     from mtrelu.paper.figure import Figure
@@ -31,6 +33,8 @@ def reproduce(
     full: Annotated[
         bool, typer.Option("--full/--quick", help="For the record, or for a look.")
     ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the paper's figures again, and judge its claims one by one.
 
@@ -38,13 +42,14 @@ def reproduce(
     each claim. A figure that is done is not made again: after an interruption, give the same
     command.
     """
+    output = Output("reproduce", json, quiet)
     from mtrelu.paper.run import REPORT
     from mtrelu.paper.run import reproduce as make
 
     try:
         records = make(
             figures or [], out, n_seeds=seeds, full=full,
-            watch=lambda figure: progress_bar(_short(figure)),
+            watch=lambda figure: output.progress(_short(figure)),
         )  # fmt: skip
     except (KeyboardInterrupt, SystemError) as error:
         if root_of_interrupt(error) is None:
@@ -52,16 +57,20 @@ def reproduce(
         raise KeyboardInterrupt(
             f"the figures that are done are in {out}, and the same command goes on from there."
         ) from None
-    _print(records, out / REPORT)
+    output.document(
+        out=str(out),
+        figures=[{"name": record["figure"], "claims": record["claims"]} for record in records],
+    )
+    if output.for_people:
+        _print(output, records, out / REPORT)
 
 
 def _short(figure: Figure) -> str:
     return f"{figure.name:<10}"
 
 
-def _print(records: list[dict[str, Any]], report: Path) -> None:
+def _print(output: Output, records: list[dict[str, Any]], report: Path) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -79,6 +88,4 @@ def _print(records: list[dict[str, Any]], report: Path) -> None:
                 f"{definition['sense']} {definition['tolerance']:.3g}",
             )  # fmt: skip
         table.add_section()
-    console = Console()
-    console.print(table)
-    console.print(Text(f"report: {report}"))
+    output.show(table, Text(f"report: {report}"))

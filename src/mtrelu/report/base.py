@@ -79,27 +79,28 @@ class Report(ABC):
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels in the tasks' own units, shape (N, T)."""
-        return np.asarray(self.solution.problem.Y * self.scaling.task_spread)
+        """Labels in the tasks' own units, shape (N, T), NaN where one is unknown."""
+        problem = self.solution.problem
+        return np.where(problem.used, problem.Y, np.nan) * self.scaling.task_spread
 
     @cached_property
     def residuals(self) -> np.ndarray:
-        """Label minus prediction in the tasks' own units, shape (N, T)."""
+        """Label minus prediction in the tasks' own units, shape (N, T), NaN where unknown."""
         problem = self.solution.problem
         residuals = problem.Y - self.solution.network(problem.X)
-        return np.asarray(residuals * self.scaling.task_spread)
+        return np.where(problem.used, residuals, np.nan) * self.scaling.task_spread
 
     @cached_property
     def rmse(self) -> np.ndarray:
         """Root mean squared residual of each task, shape (T,)."""
-        return np.asarray(np.sqrt(np.mean(self.residuals**2, axis=0)))
+        return np.asarray(np.sqrt(np.nanmean(self.residuals**2, axis=0)))
 
     @cached_property
     def r2(self) -> np.ndarray:
         """Share of each task's variance that the fit explains; NaN for a constant task."""
-        total = np.sum((self.labels - self.labels.mean(axis=0)) ** 2, axis=0)
+        total = np.nansum((self.labels - np.nanmean(self.labels, axis=0)) ** 2, axis=0)
         share = np.divide(
-            np.sum(self.residuals**2, axis=0), total, out=np.full(len(total), np.nan),
+            np.nansum(self.residuals**2, axis=0), total, out=np.full(len(total), np.nan),
             where=total > 0,
         )  # fmt: skip
         return np.asarray(1.0 - share)
@@ -190,20 +191,29 @@ class Report(ABC):
         ])  # fmt: skip
 
     def _left_out(self) -> str:
-        """Which rows were left out, and that this was asked for."""
+        """Which rows and labels were left out, and that this was asked for."""
+        unknown = int(np.isnan(self.labels).sum())
+        labels = (
+            ""
+            if not unknown
+            else paragraph(
+                f"{unknown} of {self.labels.size} labels are unknown: each task was fitted to the "
+                "rows that have one, as asked by --missing-labels."
+            )
+        )
         count = len(self.left_out)
         if not count:
-            return ""
+            return labels
         named = ", ".join(self.left_out[:MOST_NAMED])
         more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
-        return paragraph(
+        return labels + paragraph(
             f"{count} row{'s' if count > 1 else ''} with unknown values left out, as asked by "
             f"--drop-missing: {named}{more}."
         )
 
     def _uneven(self) -> str:
         """A word about units where the tasks were fitted as they are but are not alike."""
-        spread = self.labels.std(axis=0)
+        spread = np.nanstd(self.labels, axis=0)
         spread = spread[spread > 0]
         if self.scaling.scales_tasks or not spread.size or spread.max() <= UNEVEN * spread.min():
             return ""
@@ -225,7 +235,7 @@ class Report(ABC):
         largest = float(relative.max()) or 1.0
         rows = []
         for t in self._worst_first[:MOST_TASKS]:
-            i = int(np.argmax(np.abs(self.residuals[:, t])))
+            i = int(np.nanargmax(np.abs(self.residuals[:, t])))
             miss = f"{self.residuals[i, t]:+.3g} at {self._place(i)}"
             r2 = "–" if np.isnan(self.r2[t]) else f"{self.r2[t]:.4f}"
             error = bar(relative[t] / largest, number(float(self.rmse[t])))

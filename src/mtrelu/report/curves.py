@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrelu.displays import PANELS, CurvesDisplay, SlopeChangesDisplay
+from mtrelu.displays import PANELS, CoefficientDisplay, FittedCurvesDisplay
 from mtrelu.report.base import MOST_NEURONS, Report
 from mtrelu.report.page import bar, number, paragraph, shortened, table
 
@@ -39,9 +39,9 @@ class CurveReport(Report):
         return self.input_names[0]
 
     @cached_property
-    def curves(self) -> CurvesDisplay:
+    def curves(self) -> FittedCurvesDisplay:
         """Data, curves and ranges in the tasks' own units."""
-        return CurvesDisplay.from_solution(
+        return FittedCurvesDisplay.from_solution(
             self.solution,
             tasks=self.tasks,
             input_name=self.input_name,
@@ -57,7 +57,9 @@ class CurveReport(Report):
     @cached_property
     def widest(self) -> tuple[float, float, str]:
         """The largest difference of two optimal networks: how much, at which input, which task."""
-        width = self.curves.high - self.curves.low
+        low, high = self.curves.low, self.curves.high
+        assert low is not None and high is not None  # a solution knows all its optima
+        width = high - low
         i, t = np.unravel_index(int(np.argmax(width)), width.shape)
         return float(width[i, t]), float(self.curves.grid[i]), self.tasks[int(t)]
 
@@ -75,7 +77,7 @@ class CurveReport(Report):
         drawn = {"curves": self.curves.plot(figure()).figure_}
         if len(self.tasks) > PANELS:
             drawn["tasks"] = self.curves.plot(figure(), select=self._examples()).figure_
-        display = SlopeChangesDisplay.from_network(
+        display = CoefficientDisplay.from_network(
             self.solution.network, tasks=self.tasks, input_name=self.input_name
         )
         drawn["knots"] = display.plot(figure()).figure_

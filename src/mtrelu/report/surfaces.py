@@ -76,7 +76,7 @@ class SurfaceReport(Report):
             n_grid=n_grid,
         )
         width = np.stack([display.width for display in displays])
-        seen = width > VISIBLE * np.ptp(self.labels, axis=0)[:, np.newaxis, np.newaxis]
+        seen = width > VISIBLE * self._sizes[:, np.newaxis, np.newaxis]
         return displays if seen.any() else None
 
     @cached_property
@@ -84,6 +84,11 @@ class SurfaceReport(Report):
         """The task whose optimal range is widest, in the units of the fit."""
         widest = [np.nanmax(display.width) for display in self._widths or ()]
         return int(np.argmax(widest / self.scaling.task_spread))
+
+    @property
+    def _sizes(self) -> np.ndarray:
+        """From the least to the largest label of each task, shape (T,)."""
+        return np.asarray(np.nanmax(self.labels, axis=0) - np.nanmin(self.labels, axis=0))
 
     def _drawn(self, figure: Any) -> dict[str, Any]:
         chosen = self._examples() if len(self.tasks) > PANELS else list(range(len(self.tasks)))
@@ -116,9 +121,10 @@ class SurfaceReport(Report):
 
         predictions = self.labels - self.residuals
         for axes, task in zip(_panels(figure, len(chosen), 3.4, 3.2), chosen, strict=True):
-            PredictionErrorDisplay(y_true=self.labels[:, task], y_pred=predictions[:, task]).plot(
-                axes, kind="actual_vs_predicted"
-            )
+            known = ~np.isnan(self.labels[:, task])
+            PredictionErrorDisplay(
+                y_true=self.labels[known, task], y_pred=predictions[known, task]
+            ).plot(axes, kind="actual_vs_predicted")
             axes.set_title(self.tasks[task], fontsize=10)
         return figure
 
