@@ -3,13 +3,14 @@
 #   make reproduce   every figure of the paper, judged claim by claim: reproduction/report.html
 #   make test    the tests (about as long as a coffee; the wide sweeps are in `make slow`)
 #   make check   formatter, linter, type checker
+#   make docs    this library's site, without a network: docs/_build/html/index.html
 #   make bench   side by side with other solvers, as ratios
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo reproduce test slow check bench clean
+.PHONY: demo reproduce test slow check docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-cli
@@ -29,11 +30,14 @@ check: $(VENV)/.has-check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.has-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
+
 bench: $(VENV)/.has-bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo reproduction build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo reproduction build dist docs/_build docs/gallery docs/reference docs/sg_execution_times.rst .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each extra of pyproject.toml: the second time, nothing is installed.

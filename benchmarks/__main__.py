@@ -14,6 +14,7 @@ from benchmarks import (
     columns_scaling,
     columns_vs_adam,
     columns_vs_scnn,
+    comparison,
     correlated_tasks,
     hard_set,
     harness,
@@ -22,6 +23,7 @@ from benchmarks import (
     kernel_regime,
     learned_kernel,
     many_tasks,
+    size,
     spline_scaling,
     spline_vs_peers,
     startup,
@@ -43,6 +45,8 @@ BENCHMARKS = (
     infinite_task_kernel,
     correlated_tasks,
     learned_kernel,
+    comparison,
+    size,
     batched_training,
 )
 

@@ -28,6 +28,7 @@ PACKAGES = (
     "pyscnn",
     "torch",
     "celer",
+    "pwlf",
 )
 
 

@@ -126,9 +126,9 @@ def test_values_follow_iff_the_spline_basis_has_full_rank(data):
     basis = np.column_stack([np.ones(n), x, np.maximum(x[:, None] - knots, 0)])[fixed]
     determined = np.linalg.matrix_rank(basis) == 2 + knots.size
     group = np.arange(n)
-    assert _values_follow(x, group, fixed[:, None], possible) == determined
+    assert _values_follow(x, group, fixed[:, None], possible[:, None]) == determined
     both = np.column_stack([np.ones(n, bool), fixed])
-    assert _values_follow(x, group, both, possible) == determined
+    assert _values_follow(x, group, both, np.column_stack([possible, possible])) == determined
 
 
 # The claims, from pairs that are not optimal, against the optimum

@@ -129,13 +129,33 @@ def test_labels_need_one_row_a_sample():
 def test_weights_default_to_ones():
     np.testing.assert_array_equal(as_weights(None, 3), np.ones(3))
     np.testing.assert_array_equal(as_weights([0, 2], 2), [0.0, 2.0])
+    np.testing.assert_array_equal(as_weights([[0], [2]], 2, 3), [0.0, 2.0])
+    np.testing.assert_array_equal(as_weights([[1, 1], [2, 2]], 2, 2), [1.0, 2.0])
+    np.testing.assert_array_equal(as_weights([[1, 0], [2, 2]], 2, 2), [[1.0, 0.0], [2.0, 2.0]])
+    with pytest.raises(InvalidInputError, match=r"has 2 columns, but there are 3 tasks"):
+        as_weights([[1, 0], [2, 2]], 2, 3)
+
+
+def test_missing_labels_are_refused_or_kept_as_nan():
+    frame = [[1.0, None], [float("nan"), 2.0]]
+    kept = as_labels(frame, 2, nan_policy="omit")
+    np.testing.assert_array_equal(kept, [[1.0, np.nan], [np.nan, 2.0]])
+    masked = np.ma.array([1, 2], mask=[True, False])
+    np.testing.assert_array_equal(as_labels(masked, 2, nan_policy="omit")[:, 0], [np.nan, 2.0])
+    with pytest.raises(InvalidInputError, match=r'2 entries .*or pass nan_policy="omit"'):
+        as_labels(frame, 2)
+    with pytest.raises(InvalidInputError, match=r"inf at row 0 of column 0\. .*fill them first\.$"):
+        as_labels([np.inf, np.nan], 2, nan_policy="omit")
+    with pytest.raises(InvalidInputError, match=r"nan_policy is 'drop'"):
+        as_labels([1.0], 1, nan_policy="drop")
 
 
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
         ([1.0], r"sample_weight has 1 entries, but there are 2 samples"),
-        ([[1.0], [1.0]], r"sample_weight has 2 dimensions"),
+        ([[1.0, 1.0], [1.0, 1.0]], r"sample_weight has 2 columns, but there is 1 task"),
+        ([[[1.0]], [[1.0]]], r"sample_weight has 3 dimensions"),
         (1.0, r"sample_weight has 0 dimensions"),
         ([1.0, -2.0], r"sample_weight has a negative weight \(-2\.0 at row 1\)"),
         ([0.0, 0.0], r"sample_weight is zero for every sample"),

@@ -75,7 +75,7 @@ def test_the_optimum_is_that_of_a_cone_solver(case, share):
     Phi, Y = CASES[case]
     alpha = share * largest_alpha(Phi, Y)
     expected = optimum(Phi, Y, alpha)
-    master = solve_master(Phi, Y, alpha, gap=1e-9 * expected)
+    master = solve_master([(Phi, Y)], alpha, gap=1e-9 * expected)
     np.testing.assert_allclose(master.residual, Y - Phi @ master.V, atol=1e-12 * np.abs(Y).max())
     value = objective(Phi, Y, alpha, master.V)
     assert master.gap <= 1e-9 * expected
@@ -93,7 +93,7 @@ def test_the_gap_is_never_too_small(case, asked):
     Phi, Y = CASES[case]
     alpha = 0.05 * largest_alpha(Phi, Y)
     expected = optimum(Phi, Y, alpha)
-    master = solve_master(Phi, Y, alpha, gap=asked * expected)
+    master = solve_master([(Phi, Y)], alpha, gap=asked * expected)
     excess = objective(Phi, Y, alpha, master.V) - expected
     assert excess <= master.gap + 1e-9 * expected  # of the cone solver
     if asked >= 1e-6:
@@ -106,7 +106,7 @@ def test_a_looser_gap_is_not_solved_further_than_needed(case):
     Phi, Y = CASES[case]
     alpha = 0.05 * largest_alpha(Phi, Y)
     gaps = [
-        solve_master(Phi, Y, alpha, gap=share * objective(Phi, Y, alpha, 0 * Phi.T @ Y)).gap
+        solve_master([(Phi, Y)], alpha, gap=share * objective(Phi, Y, alpha, 0 * Phi.T @ Y)).gap
         for share in (0.5, 1e-8)
     ]
     assert gaps[1] < gaps[0] or gaps[0] == 0
@@ -117,7 +117,7 @@ def test_a_looser_gap_is_not_solved_further_than_needed(case):
 def test_tiny_penalty(case, share):
     Phi, Y = CASES[case]
     alpha = share * largest_alpha(Phi, Y)
-    master = solve_master(Phi, Y, alpha, gap=0.0)
+    master = solve_master([(Phi, Y)], alpha, gap=0.0)
     value = objective(Phi, Y, alpha, master.V)
     assert np.isfinite(master.V).all()
     assert master.gap <= 1e-5 * value  # rounding ends the work
@@ -131,7 +131,7 @@ def test_tiny_penalty(case, share):
 @pytest.mark.parametrize("share", [1.0, 1.0 + 1e-12, 3.0, 1e6])
 def test_from_the_largest_penalty_on_nothing_is_used(case, share):
     Phi, Y = CASES[case]
-    master = solve_master(Phi, Y, share * largest_alpha(Phi, Y) * (1 + 1e-15), gap=0.0)
+    master = solve_master([(Phi, Y)], share * largest_alpha(Phi, Y) * (1 + 1e-15), gap=0.0)
     assert not master.V.any() and master.gap == 0.0
     np.testing.assert_array_equal(master.residual, Y)
 
@@ -139,7 +139,7 @@ def test_from_the_largest_penalty_on_nothing_is_used(case, share):
 def test_just_below_the_largest_penalty_something_is_used():
     for Phi, Y in CASES.values():
         alpha = 0.999 * largest_alpha(Phi, Y)
-        master = solve_master(Phi, Y, alpha, gap=0.0)
+        master = solve_master([(Phi, Y)], alpha, gap=0.0)
         assert objective(Phi, Y, alpha, master.V) < objective(Phi, Y, alpha, 0 * master.V)
         assert np.linalg.norm(master.V, axis=1).argmax() == np.linalg.norm(
             Phi.T @ Y, axis=1
@@ -149,7 +149,7 @@ def test_just_below_the_largest_penalty_something_is_used():
 def test_without_neurons():
     Y = np.ones((4, 2))
     for Phi in (np.zeros((4, 0)), np.zeros((4, 3))):
-        master = solve_master(Phi, Y, 0.1, gap=1e-9)
+        master = solve_master([(Phi, Y)], 0.1, gap=1e-9)
         assert master.V.shape == (Phi.shape[1], 2) and not master.V.any()
         assert master.gap == 0.0
         np.testing.assert_array_equal(master.residual, Y)
@@ -163,7 +163,7 @@ def test_orthonormal_features_shrink_each_group(alpha):
     cross = Phi.T @ Y
     sizes = np.linalg.norm(cross, axis=1, keepdims=True)
     expected = np.maximum(1.0 - alpha / sizes, 0.0) * cross
-    master = solve_master(Phi, Y, alpha, gap=0.0)
+    master = solve_master([(Phi, Y)], alpha, gap=0.0)
     np.testing.assert_allclose(master.V, expected, atol=1e-6)
 
 
@@ -171,7 +171,7 @@ def test_orthonormal_features_shrink_each_group(alpha):
 def test_a_guess_changes_nothing_but_the_way(guess):
     Phi, Y = CASES["hinges"]
     alpha = 0.05 * largest_alpha(Phi, Y)
-    cold = solve_master(Phi, Y, alpha, gap=0.0)
+    cold = solve_master([(Phi, Y)], alpha, gap=0.0)
     value = objective(Phi, Y, alpha, cold.V)
     start = {
         "exact": np.linalg.norm(cold.V, axis=1),
@@ -179,7 +179,7 @@ def test_a_guess_changes_nothing_but_the_way(guess):
         "wrong": np.random.default_rng(0).uniform(0, 1, len(cold.V)),
         "huge": np.full(len(cold.V), 1e6),
     }[guess]
-    warm = solve_master(Phi, Y, alpha, gap=1e-9 * value, eta=start)
+    warm = solve_master([(Phi, Y)], alpha, gap=1e-9 * value, eta=start)
     assert warm.gap <= 1e-9 * value
     assert objective(Phi, Y, alpha, warm.V) == pytest.approx(value, rel=2e-9)
 
@@ -188,10 +188,10 @@ def test_a_guess_changes_nothing_but_the_way(guess):
 def test_units_change_nothing(scale):
     Phi, Y = CASES["random"]
     alpha = 0.1 * largest_alpha(Phi, Y)
-    expected = solve_master(Phi, Y, alpha, gap=0.0).V
-    labels = solve_master(Phi, scale * Y, scale * alpha, gap=0.0).V
+    expected = solve_master([(Phi, Y)], alpha, gap=0.0).V
+    labels = solve_master([(Phi, scale * Y)], scale * alpha, gap=0.0).V
     np.testing.assert_allclose(labels, scale * expected, atol=1e-6 * scale * np.abs(expected).max())
-    features = solve_master(scale * Phi, Y, scale * alpha, gap=0.0).V
+    features = solve_master([(scale * Phi, Y)], scale * alpha, gap=0.0).V
     np.testing.assert_allclose(
         features, expected / scale, atol=1e-6 * np.abs(expected).max() / scale
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mtrelu.solvers.faces import Face
-from mtrelu.solvers.sliding import _derivatives, _Model, _Point, slide
+from mtrelu.solvers.sliding import TaskBlock, _derivatives, _Model, _Point, slide
 
 
 class Data:
@@ -29,6 +29,9 @@ class Data:
         for _ in range(2):
             columns = columns - self.project @ (self.project.T @ columns)
         return columns
+
+    def blocks(self):
+        return [TaskBlock(self.Y, self.project, self.root)]
 
     def faces(self):
         return [Face.of(self.Z, w, b) for w, b in zip(self.w, self.b, strict=True)]
@@ -57,9 +60,7 @@ class Data:
 
     def slide(self, alpha, gap=0.0, eta=None):
         eta = self.eta if eta is None else eta
-        return slide(
-            self.Z, self.faces(), self.w, eta, self.Y, alpha, self.project, self.root, gap=gap
-        )
+        return slide(self.Z, self.faces(), self.w, eta, self.blocks(), alpha, gap=gap)
 
 
 CASES = {
@@ -75,8 +76,31 @@ CASES = {
 every_case = pytest.mark.parametrize("case", CASES)
 
 
+class Blocks(Data):
+    """Tasks of two kinds of weights, of which the second leaves a third of the samples out."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.second = Data(**options)
+        self.second.root = np.where(np.arange(len(self.Z)) % 3, 0.7, 0.0)
+        functions = np.column_stack([np.ones(len(self.Z)), self.Z])
+        self.second.project = np.linalg.qr(self.second.root[:, None] * functions)[0]
+        self.second.Y = self.second.off_skip(self.second.root[:, None] * np.cos(2 * self.Y))
+
+    def blocks(self):
+        return super().blocks() + self.second.blocks()
+
+    def eliminated(self, w, b, eta, alpha):
+        twice = super().eliminated(w, b, eta, alpha) + self.second.eliminated(w, b, eta, alpha)
+        return twice - 0.5 * alpha * eta.sum()
+
+
+WITH_BLOCKS = {**CASES, "blocks": Blocks(seed=8, weights=True)}
+with_blocks = pytest.mark.parametrize("case", WITH_BLOCKS)
+
+
 def model_of(data, alpha):
-    model = _Model(data.Z, data.Y, alpha, data.project, data.root, 1e-9)
+    model = _Model(data.Z, data.blocks(), alpha, 1e-9)
     faces = data.faces()
     A, owner = model.stack(faces)
     parts = [
@@ -86,44 +110,48 @@ def model_of(data, alpha):
     return A, owner, np.concatenate(parts)
 
 
-def plainly(A, owner, alpha, Y, y):
-    """h(y) = tr(Yᵀ C⁻¹ Y) + ‖y‖² by its definition."""
-    C = alpha * np.eye(len(Y))
-    for k in range(owner[-1] + 1):
-        psi = A[:, owner == k] @ y[owner == k]
-        C += np.outer(psi, psi)
-    return np.trace(Y.T @ np.linalg.solve(C, Y)) + y @ y
+def plainly(stacks, owner, alpha, blocks, y):
+    """h(y) = Σ_b tr(Y_bᵀ C_b⁻¹ Y_b) + ‖y‖² by its definition."""
+    value = y @ y
+    for A, block in zip(stacks, blocks, strict=True):
+        C = alpha * np.eye(len(block.Y))
+        for k in range(owner[-1] + 1):
+            psi = A[:, owner == k] @ y[owner == k]
+            C += np.outer(psi, psi)
+        value += np.trace(block.Y.T @ np.linalg.solve(C, block.Y))
+    return value
 
 
-@every_case
+@with_blocks
 @pytest.mark.parametrize("alpha", [1e-2, 1.0])
 def test_the_value_is_the_eliminated_objective(case, alpha):
-    data = CASES[case]
+    data = WITH_BLOCKS[case]
     A, owner, y = model_of(data, alpha)
-    point = _Point(A, owner, data.Y, alpha, y)
-    value = plainly(A, owner, alpha, data.Y, y)
+    point = _Point(A, owner, data.blocks(), alpha, y)
+    value = plainly(A, owner, alpha, data.blocks(), y)
     assert point.value == pytest.approx(value, rel=1e-10)
     by_relu = data.eliminated(data.w, data.b, data.eta, alpha)
     assert 0.5 * alpha * point.value == pytest.approx(by_relu, rel=1e-8)
 
 
-@every_case
+@with_blocks
 @pytest.mark.parametrize("alpha", [1e-2, 1.0])
 def test_derivatives_by_differences(case, alpha):
-    data = CASES[case]
+    data = WITH_BLOCKS[case]
+    blocks = data.blocks()
     A, owner, start = model_of(data, alpha)
     rng = np.random.default_rng(0)
     # Also far from where it starts: nothing relies on unit weights or stationary ones.
     for y in (start, start * rng.uniform(0.5, 2.0, start.size), rng.standard_normal(start.size)):
-        gradient, hessian = _derivatives(A, owner, alpha, y, _Point(A, owner, data.Y, alpha, y))
+        gradient, hessian = _derivatives(A, owner, alpha, y, _Point(A, owner, blocks, alpha, y))
         np.testing.assert_array_equal(hessian, hessian.T)
         by_values, by_gradients = np.empty_like(gradient), np.empty_like(hessian)
         for i in range(y.size):
             step = 1e-5 * np.eye(y.size)[i]
             values, gradients = [], []
             for moved in (y - step, y + step):
-                values.append(plainly(A, owner, alpha, data.Y, moved))
-                there = _Point(A, owner, data.Y, alpha, moved)
+                values.append(plainly(A, owner, alpha, blocks, moved))
+                there = _Point(A, owner, blocks, alpha, moved)
                 gradients.append(_derivatives(A, owner, alpha, moved, there, hessian=False)[0])
             by_values[i] = (values[1] - values[0]) / 4e-5  # half the gradient
             by_gradients[i] = (gradients[1] - gradients[0]) / 2e-5
@@ -134,7 +162,7 @@ def test_derivatives_by_differences(case, alpha):
 @every_case
 def test_stacked_features_are_weighted_and_off_the_skip_connection(case):
     data = CASES[case]
-    A, owner, y = model_of(data, 1.0)
+    (A, *_), owner, y = model_of(data, 1.0)
     np.testing.assert_allclose(data.project.T @ A, 0.0, atol=1e-14)
     for k in range(len(data.w)):
         expected = np.sqrt(data.eta[k]) * data.features(data.w[k : k + 1], data.b[k : k + 1])[:, 0]
@@ -190,7 +218,7 @@ def test_the_end_is_stationary(case, share):
             data.Z,
             [face for face, used in zip(found.faces, alive, strict=True) if used],
             found.w[alive], np.linalg.norm(found.V[alive], axis=1),
-            data.Y, alpha, data.project, data.root, gap=0.0,
+            data.blocks(), alpha, gap=0.0,
         )  # fmt: skip
     size = np.linalg.norm(found.V, axis=1).sum()
     value = data.objective(found.w, found.b, found.V, alpha)
