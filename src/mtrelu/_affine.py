@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtrelu.validation import FloatArray, InvalidInputError
 
@@ -20,6 +21,20 @@ _SUSPICIOUS_LOGIT = 15.0
 
 def fit_affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return slopes A (T, d), constants c (T,) and dual variable P (N, T); see `Problem`."""
+    if problem.shares_weights:
+        return _fit_shared(problem, np.arange(problem.n_tasks))
+    # Without neurons tasks have nothing in common.
+    A, c = np.zeros((problem.n_tasks, problem.n_inputs)), np.zeros(problem.n_tasks)
+    P = np.zeros_like(problem.Y)
+    for tasks, rows, part in problem.by_weights():
+        A[tasks], c[tasks], P[np.ix_(rows, tasks)] = _fit_shared(part, tasks)
+    return A, c, P
+
+
+def _fit_shared(
+    problem: Problem, names: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit tasks that have the same weights; ``names`` are their columns for error messages."""
     basis, to_coefficients = skip_basis(problem)
     if basis.shape[1] == 0:
         predictions = np.zeros_like(problem.Y)
@@ -28,7 +43,7 @@ def fit_affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     elif problem.alpha == 0.0 or problem.loss.name == "squared":
         theta, P = _least_squares(problem, basis)
     elif np.isfinite(problem.loss.smoothness):
-        theta, P = _newton(problem, basis)
+        theta, P = _newton(problem, basis, names)
     else:
         theta, P = _linear_program(problem, basis)
     coefficients = to_coefficients @ theta
@@ -38,13 +53,13 @@ def fit_affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
 def skip_basis(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return a basis (N, q) of the skip functions on the data, and its coefficients (1 + d, q).
 
-    The basis is orthonormal with respect to the sample weights. Row 0 of the coefficients is the
-    constant and the other rows are the slopes.
+    The basis is orthonormal with respect to the sample weights (where tasks differ, to the largest
+    of each sample). Row 0 of the coefficients is the constant and the other rows are the slopes.
     """
     n_samples, n_inputs = problem.X.shape
     if problem.skip == "none":
         return np.empty((n_samples, 0)), np.empty((1 + n_inputs, 0))
-    weights = problem.sample_weight
+    weights = problem.row_weight
     root = np.sqrt(weights)[:, np.newaxis]
     # Centred and scaled, so that neither the offset nor the unit of x costs any digits.
     centre = problem.X[0] + (weights @ (problem.X - problem.X[0])) / weights.sum()
@@ -84,7 +99,9 @@ def _least_squares(problem: Problem, basis: FloatArray) -> tuple[FloatArray, Flo
     return theta + correction, weights * (residual - basis @ correction)
 
 
-def _newton(problem: Problem, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _newton(
+    problem: Problem, basis: FloatArray, names: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray]:
     """Fit a loss with a Lipschitz gradient, all tasks at once.
 
     Newton's method with a ridge that falls while steps succeed and grows when they fail. With
@@ -125,7 +142,7 @@ def _newton(problem: Problem, basis: FloatArray) -> tuple[FloatArray, FloatArray
         for task in np.flatnonzero(
             ~has_minimum & (np.abs(predictions).max(axis=0) > _SUSPICIOUS_LOGIT)
         ):
-            _refuse_separable(problem, int(task))
+            _refuse_separable(problem, int(task), int(names[task]))
             has_minimum[task] = True
     P = _onto_constraints(
         problem.dual_variable(predictions), basis, weights * _curvature(problem, predictions)
@@ -180,7 +197,7 @@ def _linear_program(problem: Problem, basis: FloatArray) -> tuple[FloatArray, Fl
     return start + size * theta, P
 
 
-def _refuse_separable(problem: Problem, task: int) -> None:
+def _refuse_separable(problem: Problem, task: int, name: int) -> None:
     """Raise an error when an affine function separates the two classes of one task.
 
     Then the logistic loss falls along that function for ever. Labels strictly between 0 and 1
@@ -198,7 +215,7 @@ def _refuse_separable(problem: Problem, task: int) -> None:
         separable = _separable_in_space(problem.X, ones, zeros, between)
     if separable:
         raise InvalidInputError(
-            f"Y has a task (column {task}) whose classes the skip connection alone separates, so "
+            f"Y has a task (column {name}) whose classes the skip connection alone separates, so "
             "the logistic loss has no minimum; leave that task out, use labels strictly between 0 "
             "and 1 (for example 0.02 and 0.98), or choose another loss."
         )

@@ -51,7 +51,7 @@ def stationary_at_kinks(
     x = problem.X[:, 0]
     reach = float(x[-1] - x[0])
     small = tolerance * max(float(np.ptp(problem.Y, axis=0).max()), float(sizes.max()))
-    free = sizes <= small
+    free = (sizes <= small) & problem.used
     canonical = network.canonical()
     knots, changes = canonical.knots(), canonical.slope_changes()
     strength = np.linalg.norm(changes, axis=1)
@@ -104,8 +104,7 @@ def _least_squares(
         ),
         shape=(x.size, nodes.size),
     )
-    weights = problem.sample_weight[:, np.newaxis]
-    lo, hi = (weights * bound for bound in problem.loss.dual_bounds(problem.Y))
+    lo, hi = problem.dual_bounds()
     P = np.where(free, 0.0, own)
     for t in np.flatnonzero(free.any(axis=0)):
         chosen = np.flatnonzero(free[:, t])
@@ -142,7 +141,7 @@ def towards_constraints(
     bounded = np.isfinite(lo) & np.isfinite(hi)
     if not bool(np.any(bounded)):
         return P, everywhere
-    width = np.where(bounded, hi - lo, 1.0)
+    width = np.where(bounded & (hi > lo), hi - lo, 1.0)
     for _ in range(20):
         freedom = np.where(bounded, (P - lo) * (hi - P) / width, everywhere)
         # Without two free entries at distinct inputs a task has to move its others.

@@ -191,14 +191,30 @@ def _product_row(sums: np.ndarray, p: np.ndarray, r: np.ndarray, weight: float) 
 
 
 @njit(cache=True)
+def _weighted_product_row(
+    sums: np.ndarray, p: np.ndarray, r: np.ndarray, weights: np.ndarray
+) -> None:
+    for t in range(p.size):
+        if weights[t] > 0.0:  # elsewhere p = 0
+            sums[0, t], e = two_sum(sums[0, t], p[t] * r[t])
+            sums[1, t] += e
+            sums[2, t], e = two_sum(sums[2, t], p[t] * (p[t] / weights[t]))
+            sums[3, t] += e
+
+
+@njit(cache=True)
 def products(P: np.ndarray, R: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Return Σ_it p_it r_it and Σ_it p_it² / w_i for P, R (N, T) and weights (N,)."""
+    """Return Σ_it p_it r_it and Σ_it p_it² / w_it for P, R (N, T) and weights (N, 1) or (N, T)."""
     n, n_tasks = P.shape
     sums = np.zeros((4, min(n_tasks, _BLOCK)))
     for i in range(n):
         for first in range(0, n_tasks, _BLOCK):
             last = min(first + _BLOCK, n_tasks)
-            _product_row(sums, P[i, first:last], R[i, first:last], weights[i])
+            if weights.shape[1] == 1:
+                _product_row(sums, P[i, first:last], R[i, first:last], weights[i, 0])
+            else:
+                row = weights[i, first:last]
+                _weighted_product_row(sums, P[i, first:last], R[i, first:last], row)
     return total(sums[:2].ravel()), total(sums[2:].ravel())
 
 

@@ -119,6 +119,7 @@ def solve(
     method: str = "auto",
     tol: float = 1e-6,
     sample_weight: Any = None,
+    nan_policy: str = "raise",
     max_iter: int | None = None,
     time_limit: float | None = None,
     random_state: Any = None,
@@ -147,8 +148,11 @@ def solve(
         where the others do not.
     tol : float
         Relative duality gap at which the network counts as certified.
-    sample_weight : array_like of shape (N,), optional
-        Multiplies the loss of each sample.
+    sample_weight : array_like of shape (N,) or (N, T), optional
+        Multiplies the loss of each sample, or of each label; 0 leaves it out.
+    nan_policy : {"raise", "omit"}
+        With ``"omit"`` labels that are NaN are left out: each task is fitted to the labels that it
+        has. What has no label costs nothing, so the certificate is as exact as without gaps.
     max_iter, time_limit : optional
         Rounds and seconds after which the best network so far is returned, with its certificate;
         ``"columns"`` stops after 200 rounds if nothing else is said.
@@ -198,7 +202,9 @@ def solve(
     >>> solution.network.n_neurons, round(solution.certificate.dual, 6), solution.status.name
     (1, 2.828427, 'CERTIFIED')
     """
-    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    problem = Problem.make(
+        X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight, nan_policy=nan_policy
+    )
     refuse_uncertifiable(problem, tol)
     _refuse_options(problem, method, max_iter, time_limit, callback)
     seed = 0 if random_state is None else int(as_generator(random_state).integers(2**31))
@@ -233,6 +239,7 @@ def certify(
     loss: str | Loss = "squared",
     skip: str = "affine",
     sample_weight: Any = None,
+    nan_policy: str = "raise",
     tol: float = 1e-6,
     time_limit: float = 10.0,
 ) -> Certificate:
@@ -243,7 +250,7 @@ def certify(
     network : ReLUNetwork, ReLURegressor, torch module or MLPRegressor
         Any network of one hidden ReLU layer, however it was trained; see
         :func:`mtrelu.conversion.as_network`.
-    X, Y, alpha, loss, skip, sample_weight
+    X, Y, alpha, loss, skip, sample_weight, nan_policy
         The problem, as in :func:`solve`.
     tol : float
         Relative gap at which the network counts as certified.
@@ -272,7 +279,9 @@ def certify(
     """
     from mtrelu.conversion import as_network
 
-    problem = Problem.make(X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight)
+    problem = Problem.make(
+        X, Y, alpha, loss=loss, skip=skip, sample_weight=sample_weight, nan_policy=nan_policy
+    )
     candidate = as_network(network, n_inputs=problem.n_inputs)
     certificate = verify(problem, candidate, tol=tol, time_limit=time_limit)
     settled = certificate.status in (Status.CERTIFIED, Status.INFEASIBLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +69,8 @@ class OptimalSet:
     _aligned: np.ndarray  # (N - 3,) which neighbouring data knots k, k + 1 let the optimum vary
     _possible: np.ndarray  # (N - 3,) those, and the ones that are undecided
     _fitted: tuple[FloatArray, FloatArray] | None  # slope changes (N - 2, T) and slope, for α > 0
+    # For tasks that have labels at one input only, so that their slope is free, that input.
+    _lone: dict[int, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the verdict and where it applies; the arrays can be long."""
@@ -211,7 +213,15 @@ class OptimalSet:
         aligned = certain | (_same_direction(along) & ~proof.straight[1:-1])
         based = f"the duality gap of {proof.gap:.2g}"
         possible = ~proof.straight
-        if certain.any():
+        lone = _lone_inputs(problem)
+        if lone:
+            verdict, intervals = Verdict.NOT_UNIQUE, [(float(x[0]), float(x[-1]))]
+            named = ", ".join(str(t) for t in list(lone)[:3]) + (", ..." if len(lone) > 3 else "")
+            reason = (
+                f"{'A task has' if len(lone) == 1 else f'{len(lone)} tasks have'} labels at one "
+                f"input only (column {named}), so any slope there fits as well and costs nothing."
+            )
+        elif certain.any():
             verdict = Verdict.NOT_UNIQUE
             runs = _runs(aligned)
             proved = np.zeros(aligned.size, dtype=bool)
@@ -244,13 +254,21 @@ class OptimalSet:
                     f"{_named(intervals)}, {based} leaves open whether an optimal function may "
                     "bend between the data points. Solve with a smaller tol to sharpen it."
                 )
+            elif not problem.shares_weights and problem.loss.strictly_convex:
+                intervals = [(float(x[0]), float(x[-1]))]
+                reason = (
+                    "All optimal functions bend at data points only and agree at the labels that "
+                    "are used, but it is open whether those that are left out let them differ in "
+                    "between. What is shown are functions with the fitted values."
+                )
             else:
                 intervals = [(float(x[0]), float(x[-1]))]
                 reason = (
                     "All optimal functions bend at data points only, but the loss is flat or "
                     "straight at some labels, so it is open whether they agree there."
                 )
-        return cls(verdict, reason, intervals, proof.gap, curve, aligned, aligned, (changes, slope))
+        fitted = changes, slope
+        return cls(verdict, reason, intervals, proof.gap, curve, aligned, aligned, fitted, lone)
 
     def range(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return the smallest and largest value that optimal functions take.
@@ -265,8 +283,8 @@ class OptimalSet:
         Returns
         -------
         low, high : ndarray of shape (M, T)
-            Both attained, each task by a function of its own. Infinite for a single data point,
-            whose slope is free.
+            Both attained, each task by a function of its own. Infinite for a single data point
+            (of a task), whose slope is free.
         """
         queries = one_column(X)
         low = self.curve(queries)
@@ -287,6 +305,8 @@ class OptimalSet:
         dip = depth[:, np.newaxis] * self._directions(k)
         low[rows] -= np.maximum(dip, 0.0)
         high[rows] -= np.minimum(dip, 0.0)
+        for t, at in self._lone.items():
+            low[queries != at, t], high[queries != at, t] = -np.inf, np.inf
         return low, high
 
     def connect_the_dots(self) -> ReLUNetwork:
@@ -345,6 +365,8 @@ class OptimalSet:
         ReLUNetwork or None
             None when the optimum is unique, or when no second one could be constructed.
         """
+        if self._lone:
+            return self._turned()
         if self.curve.x.size > 1 and not self._aligned.any():
             return None
         return self.extremes()[1]
@@ -457,11 +479,32 @@ class OptimalSet:
             np.concatenate([changes, (from_left + from_right)[:, np.newaxis] * along]),
         )
 
+    def _turned(self) -> ReLUNetwork:
+        """Return the optimum with other slopes for the tasks that have labels at one input only."""
+        dots = self.connect_the_dots()
+        A, c = dots.A.copy(), dots.c.copy()
+        for t, at in self._lone.items():
+            A[t] += 1.0
+            c[t] -= at
+        return replace(dots, A=A, c=c)
+
     def _sloped(self, slope: FloatArray) -> ReLUNetwork:
         """Return the line through a single data point."""
         none = np.zeros((0, slope.size))
         intercept = self.curve.Y[0] - slope * self.curve.x[0]
         return ReLUNetwork.from_knots(none[:, 0], none, slope, intercept)
+
+
+def _lone_inputs(problem: Problem) -> dict[int, float]:
+    """Return the only input of each task that has labels at no other."""
+    if problem.shares_weights:
+        return {}
+    return {
+        int(t): float(part.X[0, 0])
+        for tasks, _, part in problem.by_weights()
+        for t in tasks
+        if (part.X == part.X[0]).all()
+    }
 
 
 def _one_point(curve: Interpolant) -> OptimalSet:

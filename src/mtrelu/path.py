@@ -66,6 +66,7 @@ def alpha_path(
     skip: str = "affine",
     tol: float = 1e-6,
     sample_weight: Any = None,
+    nan_policy: str = "raise",
     time_limit: float | None = None,
     callback: Callable[[Solution], None] | None = None,
 ) -> AlphaPath:
@@ -73,7 +74,7 @@ def alpha_path(
 
     Parameters
     ----------
-    X, Y, loss, skip, tol, sample_weight
+    X, Y, loss, skip, tol, sample_weight, nan_policy
         As in `mtrelu.solve`.
     alphas : array_like of shape (A,), optional
         Penalties, positive, in any order. By default ``n_alphas`` in equal ratios from
@@ -108,10 +109,12 @@ def alpha_path(
     if time_limit is not None:
         refuse_time_limit(time_limit)
     if alphas is None:
-        top = alpha_max(X, Y, loss=loss, skip=skip, sample_weight=sample_weight)
+        top = alpha_max(
+            X, Y, loss=loss, skip=skip, sample_weight=sample_weight, nan_policy=nan_policy
+        )
         penalties = _in_equal_ratios(top, n_alphas, alpha_min_ratio)
     else:
-        penalties = _descending(alphas)
+        penalties = descending(alphas)
     solutions: list[Solution] = []
     for alpha in penalties:
         left = None
@@ -127,6 +130,7 @@ def alpha_path(
             skip=skip,
             tol=tol,
             sample_weight=sample_weight,
+            nan_policy=nan_policy,
             time_limit=left,
             warm_start=solutions[-1].network if solutions else None,
         )
@@ -171,7 +175,7 @@ def _in_equal_ratios(top: float, n_alphas: int, ratio: float) -> FloatArray:
     return np.asarray(np.geomspace(top, ratio * top, n_alphas))
 
 
-def _descending(alphas: Any) -> FloatArray:
+def descending(alphas: Any) -> FloatArray:
     """Penalties as given, distinct and descending."""
     try:
         penalties = np.asarray(alphas, dtype=np.float64)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mtrelu._label_weights import equal_columns, equal_for_interpolation, with_unused
 from mtrelu.losses import Loss, make_loss
 from mtrelu.network import ReLUNetwork
 from mtrelu.validation import (
@@ -19,6 +21,7 @@ from mtrelu.validation import (
     as_skip,
     as_weights,
     refuse_overflow,
+    shared,
 )
 
 
@@ -43,8 +46,9 @@ class Problem:
         Not used when ``alpha`` is 0.
     skip : {"affine", "constant", "none"}
         Whether the network may use A and c, only c, or neither, at no cost.
-    sample_weight : ndarray of shape (N,)
-        Positive; multiplies the loss of each sample.
+    sample_weight : ndarray of shape (N,) or (N, T)
+        Multiplies the loss of each sample, positive; or, where tasks differ, that of each label:
+        0 for a label that is not used, which is stored as 0. No row and no column is all zero.
 
     Examples
     --------
@@ -72,6 +76,7 @@ class Problem:
         loss: str | Mapping[str, Any] | Loss = "squared",
         skip: str = "affine",
         sample_weight: Any = None,
+        nan_policy: str = "raise",
     ) -> Problem:
         """Check everything and return the problem.
 
@@ -87,30 +92,50 @@ class Problem:
             See `make_loss`.
         skip : {"affine", "constant", "none"}
             The part of the network that is not penalised.
-        sample_weight : array_like of shape (N,), optional
-            Non-negative. Samples of weight 0 are left out.
+        sample_weight : array_like of shape (N,) or (N, T), optional
+            Non-negative, one a sample or one a label. What has weight 0 is left out.
+        nan_policy : {"raise", "omit"}
+            With ``"omit"`` a label that is NaN is left out: it gets weight 0, and each task is
+            fitted to the labels that it has.
 
         Raises
         ------
         InvalidInputError
-            Any input that cannot work, numbers too large to square among them; for α = 0 that
-            includes equal inputs with unequal labels.
+            Any input that cannot work, numbers too large to square among them; a task without
+            labels; for α = 0 equal inputs with unequal labels, and labels left out.
 
         Examples
         --------
         >>> Problem.make([0.0, 1.0], [[1.0, 2.0], [3.0, 4.0]], alpha=0.0).Y.shape
         (2, 2)
+        >>> nan = float("nan")
+        >>> problem = Problem.make([0.0, 1.0], [[1.0, 2.0], [3.0, nan]], 1.0, nan_policy="omit")
+        >>> problem.sample_weight
+        array([[1., 1.],
+               [1., 0.]])
         """
         inputs = as_inputs(X)
-        labels = as_labels(Y, inputs.shape[0])
+        labels = as_labels(Y, inputs.shape[0], nan_policy=nan_policy)
         penalty = as_alpha(alpha)
         the_loss = make_loss(loss)
         free = as_skip(skip)
-        weights = as_weights(sample_weight, inputs.shape[0])
-        rows = np.flatnonzero(weights)
-        if rows.size < weights.size:
+        weights = as_weights(sample_weight, *labels.shape)
+        missing = np.isnan(labels)
+        if missing.any():
+            labels = np.where(missing, 0.0, labels)
+            weights = shared(np.where(missing, 0.0, weights.reshape(len(weights), -1)))
+        rows = np.flatnonzero(weights if weights.ndim == 1 else weights.any(axis=1))
+        if rows.size < len(weights):
             inputs, labels, weights = inputs[rows], labels[rows], weights[rows]
+        if weights.ndim == 2:
+            labels, weights = with_unused(labels, shared(weights))
+        if weights.size == 0:
+            raise InvalidInputError(
+                "Y has no label that counts: all are missing or of weight 0; pass at least one."
+            )
         if penalty == 0.0:
+            if weights.ndim == 2:
+                weights = equal_for_interpolation(weights)
             _refuse_contradictions(inputs, labels, rows)
         else:
             the_loss.check_labels(labels)
@@ -154,6 +179,102 @@ class Problem:
             return cost
         return self.loss_value(network(self.X)) + self.alpha * cost
 
+    @property
+    def weights(self) -> FloatArray:
+        """The weights as a matrix (N, 1), or (N, T) where tasks differ; broadcasts over labels."""
+        return self.sample_weight.reshape(self.n_samples, -1)
+
+    @property
+    def row_weight(self) -> FloatArray:
+        """The largest weight of each sample, (N,)."""
+        return self.sample_weight if self.shares_weights else self.sample_weight.max(axis=1)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether all tasks have the same weights, so that every label is used."""
+        return self.sample_weight.ndim == 1
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which labels are used, (N, T)."""
+        return np.broadcast_to(self.weights > 0.0, self.Y.shape)
+
+    def by_weights(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Problem]]:
+        """Split the tasks into those that have the same weights, each a problem of its own.
+
+        What tasks share is then the neurons alone.
+
+        Yields
+        ------
+        tasks, rows : ndarray of int
+            Which tasks these are, and which samples they have labels for.
+        problem : Problem
+            With these tasks and samples, and weights of shape (rows,).
+
+        Examples
+        --------
+        >>> nan = float("nan")
+        >>> Y = [[1.0, 2.0], [3.0, nan], [5.0, 6.0]]
+        >>> problem = Problem.make([0.0, 1.0, 2.0], Y, 1.0, nan_policy="omit")
+        >>> [(tasks.tolist(), rows.tolist()) for tasks, rows, part in problem.by_weights()]
+        [([0], [0, 1, 2]), ([1], [0, 2])]
+        """
+        if self.shares_weights:
+            yield np.arange(self.n_tasks), np.arange(self.n_samples), self
+            return
+        for tasks in equal_columns(self.sample_weight):
+            weights = self.sample_weight[:, tasks[0]]
+            rows = np.flatnonzero(weights)
+            labels = np.ascontiguousarray(self.Y[np.ix_(rows, tasks)])
+            part = replace(self, X=self.X[rows], Y=labels, sample_weight=weights[rows])
+            yield tasks, rows, part
+
+    def refuse_unshared_weights(self, what: str) -> None:
+        """Raise `InvalidInputError` when tasks have different weights, which ``what`` cannot use.
+
+        Examples
+        --------
+        >>> Problem.make([0.0, 1.0], [0.0, 1.0], alpha=1.0).refuse_unshared_weights("a kernel")
+        """
+        if not self.shares_weights:
+            n_unused = int(np.count_nonzero(~self.used))
+            some = (
+                f"{n_unused} labels are left out" if n_unused else "tasks differ in their weights"
+            )
+            raise InvalidInputError(
+                f"sample_weight or missing labels: {some}, but {what} needs the same samples and "
+                "weights for all tasks; pass one weight a sample, and labels for all."
+            )
+
+    def dual_bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Return between which values (N, T) dual variables are, 0 for labels not used.
+
+        Examples
+        --------
+        >>> low, high = Problem.make([0.0, 1.0], [0, 1], 1.0, loss="logistic").dual_bounds()
+        >>> high.ravel()
+        array([0., 1.])
+        """
+        low, high = self.loss.dual_bounds(self.Y)
+        if self.shares_weights:
+            return self.weights * low, self.weights * high
+        used = self.used
+        low, high = (np.where(used, bound, 0.0) for bound in (low, high))
+        return self.weights * low, self.weights * high
+
+    def per_weight(self, P: FloatArray) -> FloatArray:
+        """Return P (N, T) divided by the weights, 0 for labels not used.
+
+        Examples
+        --------
+        >>> problem = Problem.make([0.0, 1.0], [0.0, 1.0], 1.0, sample_weight=[1.0, 2.0])
+        >>> problem.per_weight(np.array([[1.0], [1.0]])).ravel()
+        array([1. , 0.5])
+        """
+        if self.shares_weights:
+            return np.asarray(P / self.weights)
+        return np.divide(P, self.weights, out=np.zeros_like(P), where=self.sample_weight > 0.0)
+
     def check_network(self, network: ReLUNetwork) -> None:
         """Raise `InvalidInputError` when the network is not a candidate for this problem."""
         if (network.n_inputs, network.n_tasks) != (self.n_inputs, self.n_tasks):
@@ -180,7 +301,7 @@ class Problem:
         >>> Problem.make([0.0, 1.0], [0.0, 2.0], alpha=1.0).loss_value(np.zeros((2, 1)))
         2.0
         """
-        return float(np.sum(self._weights * self.loss.value(self.Y, predictions)))
+        return float(np.sum(self.weights * self.loss.value(self.Y, predictions)))
 
     def dual_variable(self, predictions: FloatArray) -> FloatArray:
         """Return P (N, T) with p_it = −w_i ∂ℓ/∂z at predictions (N, T); see `dual_value`.
@@ -191,7 +312,7 @@ class Problem:
         array([[0.],
                [2.]])
         """
-        return np.asarray(0.0 - self._weights * self.loss.gradient(self.Y, predictions))
+        return np.asarray(0.0 - self.weights * self.loss.gradient(self.Y, predictions))
 
     def dual_value(self, P: FloatArray) -> float:
         """Return the dual objective −Σ_i w_i ℓ*(y_i, −p_i/w_i); for α = 0, Σ_i ⟨p_i, y_i⟩.
@@ -216,14 +337,16 @@ class Problem:
         """
         if self.alpha == 0.0:
             return float(np.sum(P * self.Y))
-        conjugate = self.loss.conjugate(self.Y, -P / self._weights)
-        return -float(np.sum(self._weights * conjugate))
+        if not self.shares_weights and P[~self.used].any():
+            return -np.inf
+        conjugate = self.loss.conjugate(self.Y, -self.per_weight(P))
+        return -float(np.sum(self.weights * conjugate))
 
     def compressed(self) -> tuple[Problem, FloatArray | None]:
         """Return an equivalent problem with at most N tasks, and the way back.
 
-        The squared loss and interpolation do not change when the tasks are rotated, so with
-        Y = L Wᵀ, W orthonormal, it is enough to solve for the labels L. A network of the
+        The squared loss and interpolation do not change when tasks of the same weights are rotated,
+        so with Y = L Wᵀ, W orthonormal, it is enough to solve for the labels L. A network of the
         compressed problem maps back by v Wᵀ, W A and W c, with the same objective.
 
         Returns
@@ -242,7 +365,7 @@ class Problem:
         (2, True)
         """
         invariant = self.alpha == 0.0 or self.loss.name == "squared"
-        if not invariant or self.n_tasks <= self.n_samples:
+        if not invariant or not self.shares_weights or self.n_tasks <= self.n_samples:
             return self, None
         from scipy.linalg import qr
 
@@ -281,11 +404,6 @@ class Problem:
 
         return fit_affine(self)
 
-    @property
-    def _weights(self) -> FloatArray:
-        """The sample weights as a column, so that they broadcast over tasks."""
-        return self.sample_weight[:, np.newaxis]
-
 
 def alpha_max(
     X: Any,
@@ -294,6 +412,7 @@ def alpha_max(
     loss: str | Mapping[str, Any] | Loss = "squared",
     skip: str = "affine",
     sample_weight: Any = None,
+    nan_policy: str = "raise",
     time_limit: float = 10.0,
 ) -> float:
     """Return the smallest penalty for which the fit without neurons is optimal.
@@ -314,8 +433,10 @@ def alpha_max(
         See `make_loss`.
     skip : {"affine", "constant"}
         The part of the network that is not penalised.
-    sample_weight : array_like of shape (N,), optional
+    sample_weight : array_like of shape (N,) or (N, T), optional
         Non-negative weights.
+    nan_policy : {"raise", "omit"}
+        As `Problem.make`.
     time_limit : float
         Seconds that a bound of the maximum may take; no limit where the maximum is exact.
 
@@ -335,7 +456,9 @@ def alpha_max(
     >>> round(alpha_max([0.0, 1.0, 2.0], [0.0, 1.0, 0.0]), 12)
     0.333333333333
     """
-    problem = Problem.make(X, Y, 1.0, loss=loss, skip=skip, sample_weight=sample_weight)
+    problem = Problem.make(
+        X, Y, 1.0, loss=loss, skip=skip, sample_weight=sample_weight, nan_policy=nan_policy
+    )
     if problem.skip == "none":
         raise InvalidInputError(
             'skip is "none", but without a skip connection the best bias of a neuron need not put '

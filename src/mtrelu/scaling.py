@@ -50,7 +50,7 @@ class Scaling:
         X : ndarray of shape (N, d)
             Inputs.
         Y : ndarray of shape (N, T)
-            Labels.
+            Labels; missing ones (NaN) do not count.
         inputs, tasks : bool
             Whether to scale them; what is not scaled is left as it is. Constant columns are not
             divided.
@@ -141,5 +141,9 @@ class Scaling:
 
 def _spread(columns: FloatArray) -> FloatArray:
     """Return the standard deviation of each column, 1 where it is 0."""
-    deviation = columns.std(axis=0)
+    missing = np.isnan(columns)
+    if missing.any():
+        deviation = np.ma.array(columns, mask=missing).std(axis=0).filled(0.0)
+    else:
+        deviation = columns.std(axis=0)
     return np.where(deviation > 0.0, deviation, 1.0)

@@ -2,7 +2,8 @@
 
 All optimal functions share one dual optimum P* when the loss has a Lipschitz gradient, and the
 dual objective curves there: a feasible P with duality gap G is within √(2G) of P*, in the norm
-that weighs sample i by 1/(L w_i). Every sum U_i = Σ_j p_j (x_j − x_i)₊ is then known up to an
+that weighs sample i by 1/(L w_i) (where tasks differ, with the largest weight of the sample; p = 0
+for labels that are left out). Every sum U_i = Σ_j p_j (x_j − x_i)₊ is then known up to an
 explicit error, and U* tells where knots can be: an optimal function bends at x only if
 ‖U*(x)‖ = α, in the direction U*(x)/α, and U* is linear between data points.
 
@@ -100,7 +101,7 @@ def prove(
     if not (np.isfinite(loss.smoothness) and np.isfinite(gap)):
         return Proof(gap, straight, np.zeros(n - 2, dtype=bool), False, bent, axis)
 
-    weight = _sum_by(group, problem.sample_weight, n)
+    weight = _sum_by(group, problem.row_weight, n)
     hinge, step = _residual_norms(x, weight)
     radius = np.sqrt(2.0 * gap * loss.smoothness)
     rounding = 8.0 * _EPS * np.sqrt(n)
@@ -114,13 +115,12 @@ def prove(
     straight |= np.append(True, absent)
     straight |= np.append(absent, True)
 
-    entry_error = (radius * np.sqrt(problem.sample_weight))[:, np.newaxis]
-    low, high = loss.dual_bounds(problem.Y)
-    weights = problem.sample_weight[:, np.newaxis]
-    fixed = (P - entry_error > weights * low) & (P + entry_error < weights * high)
-    fixed |= loss.strictly_convex
+    entry_error = radius * np.sqrt(problem.weights)
+    low, high = problem.dual_bounds()
+    fixed = (P - entry_error > low) & (P + entry_error < high)
+    fixed |= loss.strictly_convex & problem.used
     values_fixed = bool(fixed.all()) or (
-        bool(straight.all()) and _values_follow(x, group, fixed, ~absent)
+        bool(straight.all()) and _values_follow(x, group, fixed, _possible(problem, ~absent))
     )
     return Proof(gap, straight, absent, values_fixed, bent, axis)
 
@@ -131,14 +131,18 @@ def _feasible(
     """Return a dual-feasible point near P, its U (N, T) at the inputs and Q (N - 1, T) between."""
     inputs = x[group] - x[group].mean()
     inputs /= np.abs(inputs).max()
-    basis = np.linalg.qr(np.column_stack([np.ones_like(inputs), inputs]))[0]
-    for _ in range(2):  # the second time removes what rounding left behind
-        P = P - basis @ (basis.T @ P)
-    weights = problem.sample_weight[:, np.newaxis]
-    low, high = problem.loss.dual_bounds(problem.Y)
+    lines = np.column_stack([np.ones_like(inputs), inputs])
+    feasible = np.zeros_like(P)
+    for tasks, rows, _ in problem.by_weights():
+        own, basis = P[np.ix_(rows, tasks)], _orthonormal(lines[rows])
+        for _ in range(2):  # the second time removes what rounding left behind
+            own = own - basis @ (basis.T @ own)
+        feasible[np.ix_(rows, tasks)] = own
+    P = feasible
+    low, high = problem.dual_bounds()
     if np.isfinite(low).any() or np.isfinite(high).any():
         with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(P > 0, weights * high / P, np.where(P < 0, weights * low / P, np.inf))
+            room = np.where(P > 0, high / P, np.where(P < 0, low / P, np.inf))
         P = P * max(min(1.0, float(room.min())), 0.0)
     summed = np.zeros((x.size, P.shape[1]))
     np.add.at(summed, group, P)
@@ -146,6 +150,26 @@ def _feasible(
     largest = float(np.linalg.norm(U, axis=1).max())
     scale = problem.alpha / largest if largest > problem.alpha else 1.0
     return scale * P, scale * U, scale * Q
+
+
+def _orthonormal(lines: FloatArray) -> FloatArray:
+    """Return an orthonormal basis of the columns 1 and x, one column where all x are equal."""
+    basis = np.linalg.qr(lines)[0]
+    return basis if np.ptp(lines[:, 1]) > 0.0 else basis[:, :1]
+
+
+def _possible(problem: Problem, possible: np.ndarray) -> np.ndarray:
+    """Return at which inner inputs each task can bend, (N - 2, T).
+
+    With labels at two inputs or fewer, Σ p = 0 and Σ p x = 0 leave no dual variable, so that
+    U* = 0, and the task does not bend.
+    """
+    each = np.repeat(possible[:, np.newaxis], problem.n_tasks, axis=1)
+    if not problem.shares_weights:
+        for tasks, _, part in problem.by_weights():
+            if np.unique(part.X[:, 0]).size <= 2:
+                each[:, tasks] = False
+    return each
 
 
 def _sum_by(group: np.ndarray, values: FloatArray, n: int) -> FloatArray:
@@ -184,12 +208,12 @@ def _gap(
     For P orthogonal to 1 and x, Σ ⟨p_i, ŷ_i⟩ = Σ ⟨δ_k, U_k⟩, so the gap is the sum over entries of
     w (ℓ(y, ŷ) + ℓ*(y, −p/w)) + pŷ and over knots of α‖δ‖ − ⟨δ, U⟩.
     """
-    weights = problem.sample_weight[:, np.newaxis]
+    weights = problem.weights
     y, z = problem.Y, predictions
     if problem.loss.of_residual:  # then the gap can be summed without cancellation
         y, z = y - z, np.zeros_like(z)
     value = weights * problem.loss.value(y, z)
-    conjugate = weights * problem.loss.conjugate(y, -P / weights)
+    conjugate = weights * problem.loss.conjugate(y, -problem.per_weight(P))
     product = P * z
     norms = np.linalg.norm(changes, axis=1)
     knots = problem.alpha * norms - np.einsum("kt,kt->k", changes, U[1:-1])
@@ -265,10 +289,10 @@ def _values_follow(
     A spline with the possible knots is determined by its values at a set of points iff each of
     its hat functions can be given a point of its own inside its support (Schoenberg, Whitney).
     """
-    nodes = np.concatenate(([0], np.flatnonzero(possible) + 1, [x.size - 1]))
-    starts = np.concatenate(([-1], nodes[:-1]))
-    stops = np.concatenate((nodes[1:], [x.size]))
     for t in range(fixed.shape[1]):
+        nodes = np.concatenate(([0], np.flatnonzero(possible[:, t]) + 1, [x.size - 1]))
+        starts = np.concatenate(([-1], nodes[:-1]))
+        stops = np.concatenate((nodes[1:], [x.size]))
         known = np.unique(group[fixed[:, t]])
         following = 0
         for start, stop in zip(starts, stops, strict=True):
@@ -284,7 +308,7 @@ def _common_axis(problem: Problem) -> FloatArray | None:
 
     None when there is no such direction, or when the problem depends on the axes of the tasks.
     """
-    if problem.loss.name != "squared" or problem.n_tasks == 1:
+    if problem.loss.name != "squared" or problem.n_tasks == 1 or not problem.shares_weights:
         return None
     residual = problem.affine_fit()[2] / problem.sample_weight[:, np.newaxis]
     longest = residual[np.argmax(np.linalg.norm(residual, axis=1))]

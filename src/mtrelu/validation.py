@@ -13,6 +13,7 @@ FloatArray = NDArray[np.float64]
 _LARGEST_EXACT_INTEGER = 2**53
 _MAX_NAMED_ENTRIES = 3
 _SKIPS = ("affine", "constant", "none")
+_NAN_POLICIES = ("raise", "omit")
 
 
 class InvalidInputError(ValueError):
@@ -83,8 +84,8 @@ def as_inputs(X: Any, name: str = "X") -> FloatArray:
     return _as_matrix(X, name)
 
 
-def as_labels(Y: Any, n_samples: int, name: str = "Y") -> FloatArray:
-    """Return the labels as a finite float64 array with one column a task.
+def as_labels(Y: Any, n_samples: int, name: str = "Y", *, nan_policy: str = "raise") -> FloatArray:
+    """Return the labels as a float64 array with one column a task.
 
     Parameters
     ----------
@@ -94,24 +95,34 @@ def as_labels(Y: Any, n_samples: int, name: str = "Y") -> FloatArray:
         The number of rows N that the inputs have.
     name : str
         What to call the argument in error messages.
+    nan_policy : {"raise", "omit"}
+        With ``"omit"`` missing labels (NaN, None, masked) are allowed, and come back as NaN.
 
     Returns
     -------
     ndarray of shape (N, T), float64, C-contiguous
-        Shares memory with ``Y`` when ``Y`` already has this form.
+        Finite but for missing labels. Shares memory with ``Y`` when ``Y`` already has this form.
 
     Raises
     ------
     InvalidInputError
-        As `as_inputs`, or when the number of rows is not ``n_samples``.
+        As `as_inputs`; a number of rows that is not ``n_samples``; an unknown ``nan_policy``.
 
     Examples
     --------
     >>> as_labels([True, False], 2)
     array([[1.],
            [0.]])
+    >>> as_labels([1.0, None], 2, nan_policy="omit")
+    array([[ 1.],
+           [nan]])
     """
-    labels = _as_matrix(Y, name)
+    if not (isinstance(nan_policy, str) and nan_policy in _NAN_POLICIES):
+        raise InvalidInputError(
+            f'nan_policy is {nan_policy!r}, which is not known; pass "raise" to refuse missing '
+            'labels, or "omit" to fit each task to the labels that it has.'
+        )
+    labels = _as_matrix(Y, name, "omitted" if nan_policy == "omit" else "could be omitted")
     if labels.shape[0] != n_samples:
         raise InvalidInputError(
             f"{name} has {labels.shape[0]} rows, but the inputs have {n_samples}; every sample "
@@ -121,55 +132,74 @@ def as_labels(Y: Any, n_samples: int, name: str = "Y") -> FloatArray:
     return labels
 
 
-def as_weights(sample_weight: Any, n_samples: int) -> FloatArray:
-    """Return the sample weights as float64; ``None`` means ones.
+def as_weights(sample_weight: Any, n_samples: int, n_tasks: int = 1) -> FloatArray:
+    """Return the weights of the samples, or of the labels, as float64; ``None`` means ones.
 
     Parameters
     ----------
-    sample_weight : array_like of shape (N,) or None
-        Non-negative; sample i's loss is multiplied by its weight.
-    n_samples : int
-        The number of samples N.
+    sample_weight : array_like of shape (N,) or (N, T), or None
+        Non-negative; the loss of each sample, or of each label, is multiplied by its weight.
+    n_samples, n_tasks : int
+        The number of samples N and of tasks T.
 
     Returns
     -------
-    ndarray of shape (N,), float64
+    ndarray of shape (N,) or (N, T), float64
+        The former where all tasks have the same weights.
 
     Raises
     ------
     InvalidInputError
-        Wrong length, negative, not finite, or all zero.
+        Another shape, negative, not finite, or all zero.
 
     Examples
     --------
     >>> as_weights(None, 2)
     array([1., 1.])
+    >>> as_weights([[1, 1], [2, 2]], 2, 2), as_weights([[1, 0], [2, 2]], 2, 2).shape
+    (array([1., 2.]), (2, 2))
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    if np.asarray(sample_weight).ndim != 1:
+    shapes = f"shape ({n_samples},)"
+    if n_tasks > 1:
+        shapes += f", or one a label, shape ({n_samples}, {n_tasks})"
+    weights = _as_matrix(sample_weight, "sample_weight")
+    if weights.shape[0] != n_samples:
         raise InvalidInputError(
-            f"sample_weight has {np.asarray(sample_weight).ndim} dimensions, but it must have one; "
-            f"pass one weight a sample, shape ({n_samples},)."
+            f"sample_weight has {weights.shape[0]} entries, but there are {n_samples} samples; "
+            f"pass one weight a sample, {shapes}."
         )
-    weights = _as_matrix(sample_weight, "sample_weight")[:, 0]
-    if weights.size != n_samples:
+    if weights.shape[1] not in (1, n_tasks):
         raise InvalidInputError(
-            f"sample_weight has {weights.size} entries, but there are {n_samples} samples; "
-            f"pass one weight a sample, shape ({n_samples},)."
+            f"sample_weight has {weights.shape[1]} columns, but there "
+            f"{'is 1 task' if n_tasks == 1 else f'are {n_tasks} tasks'}; "
+            f"pass one weight a sample, {shapes}."
         )
     if weights.min() < 0:
-        row = int(np.argmax(weights < 0))
+        row = int(np.argwhere(weights < 0)[0, 0])
         raise InvalidInputError(
-            f"sample_weight has a negative weight ({weights[row]} at row {row}), which makes the "
-            "problem unbounded; pass weights >= 0, with 0 to leave a sample out."
+            f"sample_weight has a negative weight ({weights[row].min()} at row {row}), which makes "
+            "the problem unbounded; pass weights >= 0, with 0 to leave a sample or label out."
         )
     if weights.max() == 0:
         raise InvalidInputError(
             "sample_weight is zero for every sample, so there is nothing to fit; "
             "give at least one sample a positive weight."
         )
-    return weights
+    return shared(weights)
+
+
+def shared(weights: FloatArray) -> FloatArray:
+    """Return weights (N, T) as one a sample, shape (N,), if all tasks have the same.
+
+    Examples
+    --------
+    >>> shared(np.array([[2.0, 2.0], [3.0, 3.0]]))
+    array([2., 3.])
+    """
+    same = bool((weights == weights[:, :1]).all())
+    return np.ascontiguousarray(weights[:, 0]) if same else weights
 
 
 def as_alpha(alpha: Any) -> float:
@@ -260,17 +290,23 @@ def refuse_overflow(values: FloatArray, name: str) -> None:
         )
 
 
-def _as_matrix(value: Any, name: str) -> FloatArray:
-    """Return ``value`` as a finite, non-empty, C-contiguous float64 matrix."""
+def _as_matrix(value: Any, name: str, missing: str = "refused") -> FloatArray:
+    """Return ``value`` as a finite, non-empty, C-contiguous float64 matrix.
+
+    ``missing`` says what happens to missing entries: "refused", "could be omitted" (refused, but
+    the error says how to leave them out), or "omitted" (they come back as NaN).
+    """
     if hasattr(value, "toarray"):
         raise InvalidInputError(
             f"{name} is a sparse matrix, but every entry is needed here; pass {name}.toarray()."
         )
     if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
-        raise InvalidInputError(
-            f"{name} has masked entries, and missing values are not supported; "
-            "drop or fill them first."
-        )
+        if missing != "omitted":
+            raise InvalidInputError(
+                f"{name} has masked entries, and missing values are not supported; "
+                "drop or fill them first."
+            )
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -291,8 +327,11 @@ def _as_matrix(value: Any, name: str) -> FloatArray:
         )
     columns = _column_names(value, matrix.shape[1])
     floats = _as_float64(matrix, name, columns)
-    if not np.isfinite(floats).all():
-        _refuse_non_finite(floats, name, columns)
+    finite = np.isfinite(floats)
+    if missing == "omitted":
+        finite |= np.isnan(floats)
+    if not finite.all():
+        _refuse_non_finite(floats, ~finite, name, columns, missing == "could be omitted")
     return floats
 
 
@@ -383,16 +422,21 @@ def refuse_time_limit(time_limit: Any) -> None:
         )
 
 
-def _refuse_non_finite(floats: FloatArray, name: str, columns: list[str]) -> None:
+def _refuse_non_finite(
+    floats: FloatArray, refused: NDArray[np.bool_], name: str, columns: list[str], omittable: bool
+) -> None:
     """Raise an error that names the first entries that are NaN or infinite."""
-    rows, cols = np.nonzero(~np.isfinite(floats))
+    rows, cols = np.nonzero(refused)
     named = ", ".join(
         f"{floats[i, j]} at row {i} of {columns[j]}"
         for i, j in zip(rows[:_MAX_NAMED_ENTRIES], cols[:_MAX_NAMED_ENTRIES], strict=True)
     )
     more = ", ..." if rows.size > _MAX_NAMED_ENTRIES else ""
     count = "1 entry that is" if rows.size == 1 else f"{rows.size} entries that are"
+    way_out = "remove these rows or columns, or fill them first"
+    if omittable and np.isnan(floats[refused]).all():
+        way_out += ', or pass nan_policy="omit" to fit each task to the labels that it has'
     raise InvalidInputError(
         f"{name} has {count} not finite: {named}{more}. Missing values are never dropped or "
-        "filled silently; remove these rows or columns, or fill them first."
+        f"filled silently; {way_out}."
     )

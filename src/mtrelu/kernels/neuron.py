@@ -319,7 +319,9 @@ class NeuronKernel(FixedKernel):
         self, X: Any, Y: Any, alpha: float, loss: str | Mapping[str, Any] | Loss, weights: Any
     ) -> Problem:
         inputs = self._inputs(X, "X")
-        return Problem.make(inputs, Y, alpha, loss=loss, skip=self.skip, sample_weight=weights)
+        problem = Problem.make(inputs, Y, alpha, loss=loss, skip=self.skip, sample_weight=weights)
+        problem.refuse_unshared_weights("a kernel")
+        return problem
 
     def _ridge(self, problem: Problem) -> tuple[RidgeFit, FloatArray, FloatArray, FloatArray]:
         """Return the fit, φ_k on the data (N, K), and the skip basis with its coefficients."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mtrelu._flat_tasks import FlatTasks
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_polytope.family import Family
 from mtrelu.optimal_polytope.judgement import Standard, judge, rotated
+from mtrelu.optimal_polytope.unshared import judge_unshared
 from mtrelu.problem import Problem
 from mtrelu.solvers.interpolation import Verdict
 from mtrelu.validation import FloatArray, InvalidInputError, as_generator, as_inputs
@@ -65,6 +67,7 @@ class OptimalPolytope:
     _back: FloatArray | None  # (T, r), from the tasks of the family to those of the problem
     _witness: ReLUNetwork | None
     _standard: Standard
+    _flat: list[FlatTasks]  # whose labels leave slopes free
 
     def __repr__(self) -> str:
         """Return the verdict and the sizes."""
@@ -102,7 +105,7 @@ class OptimalPolytope:
         problem.check_network(network)
         _refuse(problem, dual)
         hint = None if dual is None else np.asarray(dual, dtype=np.float64)
-        found = judge(problem, network, hint)
+        found = (judge if problem.shares_weights else judge_unshared)(problem, network, hint)
         return cls(
             found.verdict,
             found.reason,
@@ -113,6 +116,7 @@ class OptimalPolytope:
             found.back,
             found.witness,
             found.standard,
+            found.flat,
         )
 
     def range(self, X: Any) -> tuple[FloatArray, FloatArray]:
@@ -130,7 +134,7 @@ class OptimalPolytope:
         Returns
         -------
         low, high : ndarray of shape (M, T)
-            Infinite where a slope across the hull of the data is free.
+            Infinite where a slope across the hull of the data (of a task) is free.
         """
         points = as_inputs(X)
         hull = self._family.hull
@@ -146,6 +150,13 @@ class OptimalPolytope:
             across = np.abs(shifted - Z @ hull.axes.T).max(axis=1)
             outside = across > 1e-9 * (1.0 + np.abs(Z).max(axis=1, initial=0.0))
             low[outside], high[outside] = -np.inf, np.inf
+        for flat in self._flat:
+            shifted = (points - flat.hull.centre) / flat.hull.scale
+            Z = shifted @ flat.hull.axes
+            across = np.abs(shifted - Z @ flat.hull.axes.T).max(axis=1)
+            outside = across > 1e-9 * (1.0 + np.abs(Z).max(axis=1, initial=0.0))
+            low[np.ix_(outside, flat.tasks)] = -np.inf
+            high[np.ix_(outside, flat.tasks)] = np.inf
         return low, high
 
     def sample(self, n: int = 1, random_state: Any = None) -> list[ReLUNetwork]:

@@ -49,20 +49,20 @@ class DualPoint:
     def distance(self, problem: Problem) -> float:
         """Bound (Σ_i ‖p_i − p*_i‖²/w_i)^½ for every optimal P*; infinite if nothing is known.
 
-        The conjugate of a loss with an L-smooth gradient is 1/L-strongly convex.
+        The conjugate of a loss with an L-smooth gradient is 1/L-strongly convex. Where tasks
+        differ in their weights, w_i is the largest.
         """
         known = self.proved and problem.alpha > 0 and np.isfinite(problem.loss.smoothness)
         return float(np.sqrt(2.0 * self.gap * problem.loss.smoothness)) if known else np.inf
 
     def fixes_values(self, problem: Problem) -> bool:
-        """Tell whether it is proved that all optimal functions agree at the data."""
+        """Tell whether it is proved that all optimal functions agree at the labels in use."""
         if problem.loss.strictly_convex:
             return problem.alpha > 0
-        room = self.distance(problem) * np.sqrt(problem.sample_weight)[:, np.newaxis]
-        weights = problem.sample_weight[:, np.newaxis]
-        low, high = problem.loss.dual_bounds(problem.Y)
-        inside = (self.P - room > weights * low) & (self.P + room < weights * high)
-        return bool(inside.all()) or problem.alpha == 0
+        room = self.distance(problem) * np.sqrt(problem.weights)
+        low, high = problem.dual_bounds()
+        inside = (self.P - room > low) & (self.P + room < high)
+        return bool(inside[problem.used].all()) or problem.alpha == 0
 
 
 def nearest_dual(
@@ -78,7 +78,9 @@ def nearest_dual(
     guesses = [] if hint is None else [hint.astype(long)]
     if problem.alpha > 0:
         own = problem.dual_variable(network(problem.X)).astype(long)
-        guesses += [own, _stationary(problem, network, own)]
+        guesses.append(own)
+        if problem.shares_weights:
+            guesses.append(_stationary(problem, network, own))
     points = [_feasible(problem, network, guess, oracle, X, group) for guess in guesses]
     return min(points, key=lambda point: point.gap)
 
@@ -120,6 +122,12 @@ def turned(relative: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 def _projected(problem: Problem, P: np.ndarray) -> np.ndarray:
     """Return the nearest P that is orthogonal to the skip connection, in P's precision."""
+    if not problem.shares_weights:
+        projected = np.zeros_like(P)
+        for tasks, rows, part in problem.by_weights():
+            kept = np.ix_(rows, tasks)
+            projected[kept] = _projected(part, P[kept])
+        return projected
     root = np.sqrt(problem.sample_weight)[:, np.newaxis]
     basis = np.ones((P.shape[0], 1), dtype=P.dtype)
     if problem.skip == "affine":
@@ -165,12 +173,11 @@ def _feasible(
     group: np.ndarray,
 ) -> DualPoint:
     """Project onto the constraints of the skip connection, and shrink."""
-    weights = problem.sample_weight[:, np.newaxis]
     P = _projected(problem, P)
-    low, high = problem.loss.dual_bounds(problem.Y)
+    low, high = problem.dual_bounds()
     if problem.alpha > 0 and (np.isfinite(low).any() or np.isfinite(high).any()):
         with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(P > 0, weights * high / P, np.where(P < 0, weights * low / P, np.inf))
+            room = np.where(P > 0, high / P, np.where(P < 0, low / P, np.inf))
         P = P * max(min(1.0, float(room.min()) * (1 - 4 * _EPS)), 0.0)
     summed = np.zeros((oracle.hull.Z.shape[0], P.shape[1]), dtype=P.dtype)
     np.add.at(summed, group, P)
@@ -256,7 +263,7 @@ def duality_gap(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> float:
         array.astype(dtype) for array in (problem.X, problem.Y, network.A, network.c, P)
     )
     w, b, v = _parameters(problem, network)
-    weights = problem.sample_weight[:, np.newaxis]
+    weights = problem.weights
     alpha = problem.alpha or 1.0
     features = np.maximum(X @ w.T + b, 0)
     values = features @ v + X @ A.T + c
@@ -270,13 +277,14 @@ def duality_gap(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> float:
         gap = np.maximum(neurons, 0).sum() + misses.sum()
     elif problem.loss.name == "squared":
         gap = np.maximum(neurons, 0).sum()
-        gap += (0.5 * (weights * (Y - values) - P) ** 2 / weights).sum()
+        missing = weights * (Y - values) - P
+        gap += problem.per_weight(0.5 * missing**2).sum()
     else:
         y, z, p = (np.asarray(array, dtype=np.float64) for array in (Y, values, P))
         if problem.loss.of_residual:  # then the gap can be summed without cancellation
             y, z = np.asarray(Y - values, dtype=np.float64), np.zeros_like(z)
         value = weights * problem.loss.value(y, z)
-        conjugate = weights * problem.loss.conjugate(y, -p / weights)
+        conjugate = weights * problem.loss.conjugate(y, -problem.per_weight(p))
         gap = np.maximum(neurons, 0).sum() + np.maximum(value + conjugate + p * z, 0.0).sum()
         gap += 16 * _EPS * np.sum(np.abs(value) + np.abs(conjugate) + np.abs(p * z))
     # The constraints of the skip connection hold for P as it is stored to this.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mtrelu._flat_tasks import FlatTasks
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_polytope.duality import DualPoint, duality_gap, maximisers, nearest_dual
 from mtrelu.optimal_polytope.exact import exact_part
@@ -47,10 +49,11 @@ class Judgement:
     back: FloatArray | None
     witness: ReLUNetwork | None
     standard: Standard
+    flat: list[FlatTasks]
 
 
 @dataclass(frozen=True, eq=False)
-class _Case:
+class Case:
     """A network, a dual variable near it, and the neurons where that attains its bound."""
 
     problem: Problem
@@ -65,10 +68,12 @@ class _Case:
 
     @property
     def primal(self) -> float:
+        """The objective of the network, positive."""
         return max(self.problem.objective(self.network), 1e-300)
 
     @property
     def arcs(self) -> bool:
+        """Whether the dual function attains its bound along an arc."""
         return any(p.flat < _ARC for p in self.peaks if p.value >= 1.0 - ATTAINED)
 
 
@@ -80,7 +85,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         net, hint = rotated(network, back.T), None if dual is None else dual @ back
     X, group = np.unique(small.X, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    oracle = _oracle(X, problem.skip)
+    oracle = affordable_oracle(X, problem.skip)
     weight = np.bincount(group, small.sample_weight).astype(np.float64)
     reach = largest_features(oracle, weight)
     case = _case(small, net, hint, oracle, X, group, reach)
@@ -118,7 +123,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         if on_hull:
             reason += " On the span of the inputs the optimal function is unique."
         if gap <= standard.room:
-            witness = _tilted(base, oracle.hull, small, standard)
+            witness = tilted(base, oracle.hull, small, standard)
         if witness is not None:
             verdict = Verdict.NOT_UNIQUE
         elif gap > standard.room:
@@ -130,7 +135,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
             reason += " But rounding of such a slope at the data costs more than the optimum."
     elif on_hull:
         verdict = Verdict.UNIQUE
-        reason = _why_unique(proof, case)
+        reason = why_unique(proof, case)
         family = family.fixed()
     else:
         pair = _two_optima(case, standard, back) if fits and gap <= standard.room else None
@@ -138,7 +143,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
             verdict = Verdict.NOT_UNIQUE
             witness, reason = _farther(network, pair, back), pair.reason
         else:
-            reason = _why_undecided(proof, case, gap)
+            reason = why_undecided(proof, case, gap)
     return Judgement(
         verdict,
         reason,
@@ -149,6 +154,7 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
         back,
         None if witness is None else _back(witness, back),
         standard,
+        [],
     )
 
 
@@ -190,7 +196,7 @@ class Standard:
             exact = problem.loss.value(problem.Y, problem.Y)
             for near in (problem.Y - rounding, problem.Y + rounding):
                 excess = problem.loss.value(problem.Y, near) - exact
-                least += float(problem.sample_weight @ np.abs(excess).sum(axis=1))
+                least += float(np.sum(problem.weights * np.abs(excess)))
         room = max(WITNESS_GAP * problem.objective(base), least)
         return cls(problem, P, duality_gap(problem, base, P), room, least, misses)
 
@@ -222,11 +228,26 @@ def _case(
     X: FloatArray,
     group: np.ndarray,
     reach: float,
-) -> _Case:
+) -> Case:
     point = nearest_dual(problem, network, hint, oracle, X, group)
+    weight = np.bincount(group, problem.sample_weight).astype(np.float64)
+    field, peaks, exhaustive = peaks_of(problem, point, oracle, weight, reach)
+    hull = oracle.hull
+    support = Support.of(field, [p for p in peaks if p.value >= 1.0 - ATTAINED])
+    fitted = network(problem.X)
+    if problem.loss.name == "squared" and problem.alpha > 0:
+        fitted = problem.Y - point.P / problem.sample_weight[:, np.newaxis]
+    values = _at_distinct(problem, point, field, fitted)
+    family, left = Family.of(hull, field, support, values)
+    return Case(problem, network, point, field, peaks, exhaustive, values, family, left)
+
+
+def peaks_of(
+    problem: Problem, point: DualPoint, oracle: Oracle, weight: FloatArray, reach: float
+) -> tuple[Field, list[Peak], bool]:
+    """Return the dual function, where it may attain its bound, and whether that is all."""
     limit = problem.alpha or 1.0
     unit = oracle.hull.scale / limit
-    weight = np.bincount(group, problem.sample_weight).astype(np.float64)
     distance = point.distance(problem)
     field = Field.of(oracle.hull, point.summed, weight, distance, problem.skip, reach, unit)
     # Everything that may attain the bound for an optimal dual variable; half of it will not.
@@ -236,14 +257,7 @@ def _case(
     b = (found.w @ hull.centre + found.b) / hull.scale
     peaks = [peak(field, wk, bk) for wk, bk in zip(found.w @ hull.axes, b.tolist(), strict=True)]
     peaks = [p for p in peaks if not p.climbs]
-    exhaustive = found.exactness == "exact" and margin < 0.5
-    support = Support.of(field, [p for p in peaks if p.value >= 1.0 - ATTAINED])
-    fitted = network(problem.X)
-    if problem.loss.name == "squared" and problem.alpha > 0:
-        fitted = problem.Y - point.P / problem.sample_weight[:, np.newaxis]
-    values = _at_distinct(problem, point, field, fitted)
-    family, left = Family.of(hull, field, support, values)
-    return _Case(problem, network, point, field, peaks, exhaustive, values, family, left)
+    return field, peaks, found.exactness == "exact" and margin < 0.5
 
 
 def _at_distinct(
@@ -255,7 +269,8 @@ def _at_distinct(
     return sums / field.weight[:, np.newaxis]
 
 
-def _oracle(X: FloatArray, skip: str) -> Oracle:
+def affordable_oracle(X: FloatArray, skip: str) -> Oracle:
+    """Return an exact oracle if there is an affordable one, else a heuristic one."""
     from mtrelu.oracles.ascent import AscentOracle
     from mtrelu.oracles.choice import exact_oracle
 
@@ -271,7 +286,7 @@ class _Pair:
     reason: str
 
 
-def _two_optima(case: _Case, standard: Standard, back: FloatArray | None) -> _Pair | None:
+def _two_optima(case: Case, standard: Standard, back: FloatArray | None) -> _Pair | None:
     """Look for two networks that are optimal and differ."""
     problem, field = case.problem, case.field
     exact = exact_part(
@@ -320,7 +335,8 @@ def _farther(network: ReLUNetwork, pair: _Pair, back: FloatArray | None) -> ReLU
     )
 
 
-def _why_unique(proof: Proof, case: _Case) -> str:
+def why_unique(proof: Proof, case: Case) -> str:
+    """Say what proves that there is one optimal function."""
     based = f"That follows from the duality gap of {case.point.gap:.2g}."
     if proof.n_places == 0:
         return f"No optimal network has a neuron, so the affine fit is the only optimum. {based}"
@@ -334,7 +350,8 @@ def _why_unique(proof: Proof, case: _Case) -> str:
     )
 
 
-def _why_undecided(proof: Proof, case: _Case, gap: float) -> str:
+def why_undecided(proof: Proof, case: Case, gap: float) -> str:
+    """Say what a proof of either verdict lacks."""
     if not case.point.proved:
         return (
             "The search for the maxima of the dual function is heuristic at this size, so nothing "
@@ -388,13 +405,18 @@ def _why_undecided(proof: Proof, case: _Case, gap: float) -> str:
     return " ".join(reasons)
 
 
-def _tilted(
-    network: ReLUNetwork, hull: Hull, problem: Problem, standard: Standard
+def tilted(
+    network: ReLUNetwork,
+    hull: Hull,
+    problem: Problem,
+    standard: Standard,
+    tasks: NDArray[np.intp] | None = None,
 ) -> ReLUNetwork | None:
     """Return the same function on the hull of the data, with another slope across it.
 
-    The slope is of the size of labels over inputs. If that is too much for the last digits at the
-    data, because the inputs are far from the origin, distances from there are the inputs' size.
+    With ``tasks``, on the hull of their data, for these tasks. The slope is of the size of labels
+    over inputs. If that is too much for the last digits at the data, because the inputs are far
+    from the origin, distances from there are the inputs' size.
     """
     across = np.linalg.svd(hull.axes, full_matrices=True)[0][:, hull.axes.shape[1]]
     labels = np.ptp(problem.Y, axis=0)
@@ -402,6 +424,10 @@ def _tilted(
         labels = np.abs(problem.Y).max(axis=0)
     if not labels.any():
         labels = np.ones_like(labels)
+    if tasks is not None:
+        others = np.setdiff1d(np.arange(labels.size), tasks)
+        labels = np.where(labels > 0.0, labels, labels.max())
+        labels[others] = 0.0
     far = float(np.abs(problem.X).max()) or 1.0
     for inputs in (hull.scale if hull.axes.size else far, far):
         # Powers of two, so that multiples of one coordinate have no rounding.
@@ -409,9 +435,9 @@ def _tilted(
             labels > 0, np.exp2(np.floor(np.log2(np.maximum(labels, 1e-300) / inputs))), 0.0
         )
         tilt = np.outer(slope, across)
-        tilted = replace(network, A=network.A + tilt, c=network.c - hull.centre @ tilt.T)
-        if standard.accepts(tilted):
-            return tilted
+        other = replace(network, A=network.A + tilt, c=network.c - hull.centre @ tilt.T)
+        if standard.accepts(other):
+            return other
     return None
 
 

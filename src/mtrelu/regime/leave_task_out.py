@@ -129,6 +129,7 @@ def leave_task_out(
     """
     the_loss = make_loss(loss)
     problem = Problem.make(X, Y, alpha, loss=the_loss, skip=skip, sample_weight=sample_weight)
+    problem.refuse_unshared_weights("leaving a task out")
     n_tasks = problem.n_tasks
     if n_tasks == 1:
         raise InvalidInputError(

@@ -127,6 +127,7 @@ class KernelRegime:
 
     @classmethod
     def _of(cls, problem: Problem, network: ReLUNetwork) -> KernelRegime:
+        problem.refuse_unshared_weights("the kernel regime")
         active = network.unit_norm().pruned()
         problem.check_network(active)
         return cls(problem, active)

@@ -7,9 +7,10 @@ Piecewise quadratic losses (squared, Huber, quantile) go through an interior poi
     z = -c'(p) - above + below,    above (hi - p) = mu / w,    below (p - lo) = mu / w,
 
 so that kinks need no smoothing.  Eliminating p leaves one tridiagonal Gram matrix a task, with
-weights ``w / (c''(p) + above / (hi - p) + below / (p - lo))``.  Other smooth losses (logistic) are
-solved by Newton's method: each quadratic model is such a problem, and a line search on the true
-objective makes it converge from anywhere.
+weights ``w / (c''(p) + above / (hi - p) + below / (p - lo))``.  A label left out (w = 0) has no
+part in it; as that can make it singular, steps are then those of `_block_newton`.  Other smooth
+losses (logistic) are solved by Newton's method: each quadratic model is such a problem, and a line
+search on the true objective makes it converge from anywhere.
 """
 
 # Compiled functions have no annotations: numba infers the types.
@@ -17,12 +18,14 @@ objective makes it converge from anywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mtrelu.losses import Loss, SquaredLoss
+from mtrelu.solvers._block_newton import CoupledStep
 from mtrelu.solvers._group_newton import largest_step, step_near_path
 from mtrelu.solvers._spline_algebra import (
     block_assemble,
@@ -43,6 +46,11 @@ MAX_MODELS = 100
 SHORTEST = 1e-9
 # A Newton model takes no loss to be flatter than one over this.
 FLATTEST = 1e16
+# With labels left out, knots up to which steps are at once solved for them all in one matrix, and
+# knots up to which that is done where rounding spoils block elimination.  Beyond, a little on the
+# diagonal, relative to the median, makes steps less exact but not where they lead.
+FEW_KNOTS, MOST_COUPLED = 100, 1500
+RIDGE = 1e-10
 
 
 def locate(x: FloatArray, at: FloatArray) -> tuple[np.ndarray, FloatArray]:
@@ -205,19 +213,25 @@ def quadratic_interior_point(
     m = n_knots + 2
     u = np.zeros((n_knots, n_tasks))
     d = np.empty((n_knots, n_tasks))
-    dd, du, dC = np.empty_like(d), np.empty_like(d), np.empty((m, n_tasks))
-    de = np.empty(n_knots)
+    dd, du, dC = np.empty_like(d), np.zeros_like(d), np.empty((m, n_tasks))
+    de = np.zeros(n_knots)
     A0, A1, A2 = (np.empty((m, n_tasks, n_tasks)) for _ in range(3))
     saddle = np.empty((0, 4, n_tasks, n_tasks))
     in_order = False
     lo, hi = np.broadcast_arrays(*loss.dual_bounds(y))
     bounded = bool(np.isfinite(lo).any())
+    used = np.broadcast_to(weight > 0.0, y.shape)
+    gaps = not used.all()
+    divisor = np.where(used, weight, 1.0) if gaps else weight
+    coupled = gaps and n_knots <= FEW_KNOTS
     p = np.where(np.isfinite(lo + hi), 0.5 * (lo + hi), 0.0) + 0.0 * y
     # Start from least squares on the loss to second order at p.
     fitted, slope = loss.dual_fit(y, p)
     even = np.broadcast_to(weight, y.shape)
     C = nodes_from_rows(segment, up, even * (fitted + slope * p), m)
     diagonal, off = gram_of_rows(segment, up, even, m)
+    if gaps:
+        diagonal += 0.1 * diagonal.max(axis=0)
     tridiagonal_solve(diagonal, off, C)
     differences(rows, C, d)
     e = np.linalg.norm(d, axis=1)
@@ -228,7 +242,8 @@ def quadratic_interior_point(
     e = np.maximum(e, max(0.1 * e.mean() if n_knots else 0.0, tol / max(n_knots, 1), tiny))
     start = max(float(np.abs(misfit).mean()), tol / (weight.sum() * n_tasks), tiny)
     bounds = _Bounds(np.full(y.shape, start), np.full(y.shape, start))
-    n_products = max(1, n_knots + (2 * y.size if bounded else 0))
+    penalty = 1.0 / (np.sum(1.0 / rows[:, 0]) + 1.0 / rows[-1, 1]) if n_knots else math.inf
+    n_products = max(1, n_knots + (2 * np.count_nonzero(used) if bounded else 0))
     for _ in range(MAX_NEWTON):
         z = rows_from_nodes(segment, up, C)
         differences(rows, C, d)
@@ -248,16 +263,34 @@ def quadratic_interior_point(
             products += float(
                 np.sum(weight * (bounds.above * room_above + bounds.below * room_below))
             )
-        diagonal, off = gram_of_rows(segment, up, weight / slope, m)
+        gram, off = gram_of_rows(segment, up, weight / slope, m)
+        diagonal = gram
+        if gaps:
+            diagonal = gram + RIDGE * np.nanmedian(np.where(gram > 0.0, gram, np.nan), axis=0)
         infeasible = float(np.sum(r1 * r1 / np.maximum(diagonal, tiny)))
-        if gap + infeasible <= tol and infeasible <= 1e-2 * tol:
+        excess = 0.0
+        if gaps:
+            # Where a task has no label, p has no part in what is left of r_1.  It moves a dual norm
+            # by no more than it adds up to, and shrinking all of p mends that.
+            gap += float(np.sum(r1 * C))
+            excess = primal * float(np.linalg.norm(r1, axis=1).sum()) / penalty
+        if gap + infeasible + excess <= tol and infeasible <= 1e-2 * tol:
             break
         if not (products > 0.0 and np.isfinite(gap + infeasible)):
             break
-        if not in_order:
-            block_assemble(diagonal, off, rows, u, e, s, A0, A1, A2)
-            in_order = not block_factor(A0, A1, A2)
-        if in_order:
+        if coupled:
+            try:
+                newton = CoupledStep(gram, off, np.arange(n_tasks), rows, u, e, s, d)
+            except np.linalg.LinAlgError:
+                break
+        elif not in_order:
+            block_assemble(gram, off, rows, u, e, s, A0, A1, A2)
+            if not block_factor(A0, A1, A2):
+                if gaps and n_knots <= MOST_COUPLED:
+                    coupled = True
+                    continue
+                in_order = True
+        if in_order and not coupled:
             if not len(saddle):
                 saddle = np.empty((2 * m - 2, 4, n_tasks, n_tasks))
             if not saddle_block_factor(diagonal, off, rows, u, e, s, saddle):
@@ -275,8 +308,8 @@ def quadratic_interior_point(
             centre = (target - e * s + second) / s
             shift = r3
             if bounded:
-                goal_above = target / weight + trust * d_above * dp
-                goal_below = target / weight - trust * d_below * dp
+                goal_above = target / divisor + trust * d_above * dp
+                goal_below = target / divisor - trust * d_below * dp
                 shift = (
                     r3
                     - goal_above / room_above
@@ -286,7 +319,10 @@ def quadratic_interior_point(
                 )
             right = nodes_from_rows(segment, up, weight * (p + shift / slope), m)
             subtract_adjoint(rows, u, right)
-            if in_order:
+            if coupled:
+                dC, du, de = newton.towards(right, target, trust * du, trust * de)
+                rounding = 0.0
+            elif in_order:
                 saddle_block_step(saddle, u, e, s, right, r2, centre, dC, du, de)
             else:
                 block_step(A0, A1, A2, rows, u, e, s, right, r2, centre, dC, du, de)
@@ -294,11 +330,15 @@ def quadratic_interior_point(
                 if not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
                     break
             dp = (shift - rows_from_nodes(segment, up, dC)) / slope
+            if gaps:
+                dp[~used] = 0.0
             step = largest_step(u, du, e, de)
             if bounded:
                 step = min(step, _room(dp, room_above), _room(-dp, room_below))
                 d_above = (goal_above + bounds.above * dp) / room_above - bounds.above
                 d_below = (goal_below - bounds.below * dp) / room_below - bounds.below
+                if gaps:
+                    d_above[~used] = d_below[~used] = 0.0
                 step = min(step, _room(-d_above, bounds.above), _room(-d_below, bounds.below))
             if phase == 0:
                 moved = u + step * du
@@ -317,8 +357,12 @@ def quadratic_interior_point(
                 target = decrease * min(max(gap, products), 1e3 * products) / n_products
                 trust = 1.0 if step > 0.3 else 0.0
         if not in_order and not rounding <= 0.1 * max(infeasible, 1e-2 * tol):
-            in_order = True  # rounding spoilt the step: take it again with the other elimination
+            # Rounding spoilt the step: take it again with the other elimination.
+            coupled = gaps and n_knots <= MOST_COUPLED
+            in_order = not coupled
             continue
+        if coupled and not (np.isfinite(dC).all() and np.isfinite(du).all()):
+            break
         differences(rows, dC, dd)
         step = 0.9999 if step == 1.0 else 0.95 * step
         step = step_near_path(u, du, e, de, d, dd, step)

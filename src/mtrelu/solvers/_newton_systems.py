@@ -5,10 +5,11 @@ functions,
 
     D⁻¹ dP + A dx = r₁,     Aᵀ dP − S dx = r₂,
 
-where D (N, T) > 0 is diagonal and S is a positive definite matrix (T, T) for every neuron, and zero
+where D (N, T) ≥ 0 is diagonal and S is a positive definite matrix (T, T) for every neuron, and zero
 for the skip functions: as one positive definite matrix in dx, or in dP where there are fewer
-samples than neurons. Neurons can depend on each other and on the skip functions; a QR decomposition
-takes the place of the Cholesky factor once that matters.
+samples than neurons. Where D = 0 the entry of dP is 0, and has no equation. Neurons can depend on
+each other and on the skip functions; a QR decomposition takes the place of the Cholesky factor once
+that matters.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class NewtonSystem(ABC):
         for _ in range(_MAX_REFINEMENTS):
             more_P, more_x = self.eliminate(e1, e2)
             new_P, new_x = dP + more_P, dx + more_x
-            e1 = r1 - new_P / self.D - self.A @ new_x
+            e1 = np.where(self.D > 0.0, r1 - new_P / self.D - self.A @ new_x, 0.0)
             e2 = r2 - self.A.T @ new_P + self.S.schur_product(new_x)
             now = float(np.linalg.norm(root * e1) + np.linalg.norm(e2 / unit))
             if not now < 0.5 * wrong:
@@ -125,18 +126,22 @@ class BySamples(NewtonSystem):
         blocks = blocks.reshape(n_samples, n_samples, n_tasks, n_tasks).transpose(0, 2, 1, 3)
         matrix = blocks.reshape(n_samples * n_tasks, -1)
         matrix.flat[:: len(matrix) + 1] += 1.0 / D.ravel()
-        self.factor = _Factor.of_matrix(matrix)
         self.skip = np.asarray(np.kron(B, np.eye(n_tasks)), dtype=np.float64)
+        self.free = np.flatnonzero(D)
+        if self.free.size < D.size:
+            matrix, self.skip = matrix[np.ix_(self.free, self.free)], self.skip[self.free]
+        self.factor = _Factor.of_matrix(matrix)
         self.skip_solved = self.factor.solve(self.skip)
         self.skip_factor = _Factor.of_matrix(self.skip.T @ self.skip_solved)
 
     def eliminate(self, r1: FloatArray, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
         n_neurons = self.Phi.shape[1]
         right = r1 + self.Phi @ self.scaling.inverse_schur_product(r2[:n_neurons])
-        free = self.factor.solve(right.reshape(-1, 1))
+        free = self.factor.solve(right.reshape(-1, 1)[self.free])
         lack = self.skip.T @ free - r2[n_neurons:].reshape(-1, 1)
         d_theta = self.skip_factor.solve(lack)
-        dP = (free - self.skip_solved @ d_theta).reshape(r1.shape)
+        dP = np.zeros_like(r1)
+        dP.flat[self.free] = (free - self.skip_solved @ d_theta)[:, 0]
         dV = self.scaling.inverse_schur_product(self.Phi.T @ dP - r2[:n_neurons])
         return dP, np.vstack([dV, d_theta.reshape(-1, r1.shape[1])])
 
@@ -206,6 +211,7 @@ def onto_skip_constraints(
         try:
             move = np.linalg.solve(gram, excess.T[:, :, np.newaxis])[:, :, 0].T
         except np.linalg.LinAlgError:
-            break
+            # Few labels need not determine the skip functions.
+            move = (np.linalg.pinv(gram, hermitian=True) @ excess.T[:, :, np.newaxis])[:, :, 0].T
         P = P - D * (B @ move)
     return P, good

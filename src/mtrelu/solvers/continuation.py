@@ -116,7 +116,7 @@ def interpolates(problem: Problem, pricing: Pricing) -> bool:
     """
     if problem.alpha == 0.0:
         return True
-    if not isinstance(problem.loss, SquaredLoss):
+    if not (isinstance(problem.loss, SquaredLoss) and problem.shares_weights):
         return False
     return problem.alpha <= _LEAST * _large_alpha(problem.affine_fit()[2], pricing.hull)
 

@@ -52,15 +52,16 @@ class Distinct:
         group = group.reshape(-1)
         if len(X) == n:
             return cls(problem, 0.0, np.arange(n), problem)
-        weights = np.zeros(len(X))
+        weights = np.zeros((len(X), *problem.sample_weight.shape[1:]))
         np.add.at(weights, group, problem.sample_weight)
-        share = (problem.sample_weight / weights[group])[:, np.newaxis]
+        merged = replace(problem, X=X, Y=np.zeros((len(X), problem.n_tasks)), sample_weight=weights)
+        share = _share(problem, merged, group)
         Y = np.zeros((len(X), problem.n_tasks))
         np.add.at(Y, group, share * problem.Y)
         for _ in range(2):  # so that equal labels keep all digits
             np.add.at(Y, group, share * (problem.Y - Y[group]))
-        spread = problem.sample_weight[:, np.newaxis] * (problem.Y - Y[group]) ** 2
-        merged = replace(problem, X=X, Y=Y, sample_weight=weights)
+        spread = problem.weights * (problem.Y - Y[group]) ** 2
+        merged = replace(merged, Y=Y)
         return cls(merged, 0.5 * float(spread.sum()), group, problem)
 
     def dual(self, P: FloatArray) -> FloatArray:
@@ -68,8 +69,14 @@ class Distinct:
         problem, given = self.problem, self._given
         if problem is given:
             return P
-        weights = given.sample_weight[:, np.newaxis]
-        share = weights / problem.sample_weight[self.group][:, np.newaxis]
+        weights, share = given.weights, _share(given, problem, self.group)
         if problem.alpha == 0.0:
             return np.asarray(share * P[self.group])
         return np.asarray(weights * (given.Y - problem.Y[self.group]) + share * P[self.group])
+
+
+def _share(given: Problem, merged: Problem, group: np.ndarray) -> FloatArray:
+    """Return the part that a sample has of the weight of its distinct input, (N, 1) or (N, T)."""
+    total = merged.weights[group]
+    share: FloatArray = np.divide(given.weights, total, out=np.zeros_like(total), where=total > 0.0)
+    return share

@@ -2,11 +2,11 @@
 
 Over fixed neurons with features Φ (N, K) and a basis B (N, q) of the skip functions the problem is
 
-    minimise over V, Θ   Σ_it w_i ℓ(y_it, z_it) + α Σ_k ‖v_k‖₂,     Z = BΘ + ΦV,
+    minimise over V, Θ   Σ_it w_it ℓ(y_it, z_it) + α Σ_k ‖v_k‖₂,     Z = BΘ + ΦV,
 
 and its dual, with c(p) = ℓ*(y, −p) and P = w p, entry by entry,
 
-    minimise over P   Σ_it w_i c(p_it)   subject to   Bᵀ P = 0,   ‖Φ_kᵀ P‖₂ <= α,   lo <= p <= hi.
+    minimise over P   Σ_it w_it c(p_it)   subject to   Bᵀ P = 0,   ‖Φ_kᵀ P‖₂ <= α,   lo <= p <= hi.
 
 The dual variable of every label is an unknown, so that kinks need no smoothing. The constraint of a
 neuron says that s_k = (α, Φ_kᵀ P) is in a second-order cone, with the multiplier x_k = (e_k, −v_k)
@@ -92,8 +92,8 @@ def fit_fixed_neurons(
     ----------
     Y : ndarray of shape (N, T)
         Labels.
-    weights : ndarray of shape (N,)
-        Weights of the samples, >= 0.
+    weights : ndarray of shape (N,) or (N, T)
+        Weights of the samples or of the labels, >= 0.
     loss : Loss
         Any loss.
     Phi : ndarray of shape (N, K)
@@ -121,12 +121,16 @@ def fit_fixed_neurons(
     >>> fit.V.ravel().round(6), fit.P.ravel().round(6)
     (array([2., 0.]), array([1. , 0.5]))
     """
-    counted = weights > 0.0
-    column = weights[counted, np.newaxis]
+    weights = weights.reshape(len(weights), -1)
+    counted = weights.any(axis=1)
+    column = weights[counted]
     labels, skip = Y[counted], B[counted]
     shift = np.zeros((B.shape[1], Y.shape[1]))
     if loss.of_residual:  # large offsets then cost no digits
         shift = skip.T @ (column * labels)
+        if column.shape[1] > 1:
+            gram = np.einsum("ni,nt,nj->tij", skip, column, skip, optimize=True)
+            shift = np.einsum("tij,jt->it", np.linalg.pinv(gram, hermitian=True), shift)
         labels = labels - skip @ shift
     problem = _FixedNeurons(labels, column, loss, Phi[counted], skip, alpha)
     point = problem.start()
@@ -175,7 +179,10 @@ class _Newton:
 
 
 class _FixedNeurons:
-    """The problem, with labels (N, T) and weights (N, 1) > 0."""
+    """The problem, with labels (N, T) and weights (N, 1) or (N, T).
+
+    A label of weight 0 has p = 0, which no step moves, and no bounds that could stop one.
+    """
 
     def __init__(
         self,
@@ -188,9 +195,19 @@ class _FixedNeurons:
     ) -> None:
         self.Y, self.weights, self.loss, self.alpha = Y, weights, loss, alpha
         self.Phi, self.B = Phi, B
+        self.unused = np.broadcast_to(weights == 0.0, Y.shape)
         self.lo, self.hi = np.broadcast_arrays(*loss.dual_bounds(Y))
         self.bounded = bool(np.isfinite(self.lo).any())
-        self.n_products = max(1, Phi.shape[1] + (2 * Y.size if self.bounded else 0))
+        self.divisor = weights
+        if self.unused.any():
+            # With weight 1 where something is divided by it, and bounds around p = 0.
+            self.divisor = np.where(weights > 0.0, weights, 1.0)
+            self.lo, self.hi = (
+                np.where(self.unused, side, bound)
+                for side, bound in ((-1.0, self.lo), (1.0, self.hi))
+            )
+        n_bounds = 2 * np.count_nonzero(~self.unused) if self.bounded else 0
+        self.n_products = max(1, Phi.shape[1] + n_bounds)
         self.scale = float(np.sum(weights * loss.value(Y, np.zeros_like(Y))))
         self.careful = False  # whether steps are solved without squares of condition numbers
         # A gap is a sum of differences of terms that add up to about the scale.
@@ -207,7 +224,7 @@ class _FixedNeurons:
     def start(self) -> _Point:
         """A point strictly inside all cones and bounds, with equal products."""
         # Only the squared loss has no bounds: then the residual of the skip functions alone.
-        p = 0.5 * (self.lo + self.hi) if self.bounded else self.Y
+        p = 0.5 * (self.lo + self.hi) if self.bounded else np.where(self.unused, 0.0, self.Y)
         largest = self._largest_norm(self.weights * p)
         share = 0.9 * min(1.0, self.alpha / largest) if largest > 0.0 else 1.0
         p = p * (max(share, _SMALLEST_START) if self.bounded else share)
@@ -222,8 +239,8 @@ class _FixedNeurons:
             theta=np.zeros((self.B.shape[1], p.shape[1])),
             s=np.hstack([np.full((len(u), 1), self.alpha), u]),
             x=multiplier,
-            above=mu / (self.weights * (self.hi - p)),
-            below=mu / (self.weights * (p - self.lo)),
+            above=mu / (self.divisor * (self.hi - p)),
+            below=mu / (self.divisor * (p - self.lo)),
         )
 
     def feasible(self, point: _Point, newton: _Newton) -> FixedFit:
@@ -232,7 +249,7 @@ class _FixedNeurons:
         P, good = onto_skip_constraints(P, self.B, newton.D)
         # The zero dual variable of a task is feasible, and is all there is where skip functions
         # separate its classes.
-        p = P / self.weights
+        p = P / self.divisor
         good &= np.all((p >= self.lo) & (p <= self.hi), axis=0)
         P = np.where(good, P, 0.0)
         largest = self._largest_norm(P)
@@ -258,7 +275,9 @@ class _FixedNeurons:
         z = self.B @ point.theta - self.Phi @ point.x[:, 1:]
         room_above, room_below = self.hi - point.p, point.p - self.lo
         slope = slope + point.above / room_above + point.below / room_below
-        return _Newton(z - fitted, self.weights / slope, room_above, room_below)
+        misfit, D = z - fitted, self.weights / slope
+        misfit[self.unused] = D[self.unused] = 0.0
+        return _Newton(misfit, D, room_above, room_below)
 
     def step(self, point: _Point, newton: _Newton) -> _Point | None:
         """One predictor and corrector step, or None where rounding allows none."""
@@ -288,20 +307,21 @@ class _FixedNeurons:
             right[:, 0] += target
             sides = scaling.divide(right)
             rho = lag + scaling.apply(sides)
-            goal_above = target / weights + second_bound[0]
-            goal_below = target / weights - second_bound[1]
+            goal_above = target / self.divisor + second_bound[0]
+            goal_below = target / self.divisor - second_bound[1]
             r1 = goal_below / room_below - goal_above / room_above - newton.misfit
             r2 = np.vstack([scaling.reduced(rho), -self.B.T @ P])
             dP, dx, useful = system.solve(r1, r2)
             if not (useful or self.careful or few_samples):
                 self.careful = True
                 return self.step(point, newton)
-            dp, dV, d_theta = dP / weights, dx[:n_neurons], dx[n_neurons:]
+            dp, dV, d_theta = dP / self.divisor, dx[:n_neurons], dx[n_neurons:]
             d_cone = np.hstack([scaling.first(rho, dV), -dV])
             scaled_x = scaling.apply(d_cone)
             scaled_s = sides - scaled_x
             d_above = (goal_above + point.above * dp) / room_above - point.above
             d_below = (goal_below - point.below * dp) / room_below - point.below
+            d_above[self.unused] = d_below[self.unused] = 0.0
             longest = min(scaling.longest(scaled_s), scaling.longest(scaled_x))
             if self.bounded:
                 longest = min(
@@ -340,7 +360,7 @@ class _FixedNeurons:
 
     def _gap(self, V: FloatArray, theta: FloatArray, P: FloatArray) -> float:
         """Objective minus dual value, as a sum of terms none of which is negative."""
-        z, p = self.B @ theta + self.Phi @ V, P / self.weights
+        z, p = self.B @ theta + self.Phi @ V, P / self.divisor
         fenchel = self.loss.value(self.Y, z) + self.loss.conjugate(self.Y, -p) + p * z
         path = self.alpha * np.linalg.norm(V, axis=1) - np.einsum("kt,kt->k", V, self.Phi.T @ P)
         total = float(np.sum(self.weights * np.maximum(fenchel, 0.0)))

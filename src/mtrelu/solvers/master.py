@@ -8,6 +8,9 @@ over η ≥ 0 the convex function
 whatever the number of tasks. With R = C⁻¹Y, the residual divided by α, and z_k = Rᵀφ_k the output
 weights are v_k = η_k z_k, the gradient is 1 − ‖z_k‖², and the Hessian 2 (φ_kᵀC⁻¹φ_l)(z_k·z_l).
 A primal–dual interior point method needs 5 to 25 steps of O(K³).
+
+Where tasks differ in their weights their features differ as well: then the first term of h, and of
+its derivatives, is a sum over blocks of tasks that share theirs, and a step costs O(K³) a block.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 from mtrelu.validation import FloatArray
 
 _MAX_STEPS = 80
+
+# Features (N, K) and labels (N, r) of tasks that share their weights, one pair a block of tasks.
+Blocks = list[tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +52,19 @@ class Master:
 
 
 def solve_master(
-    Phi: FloatArray,
-    Y: FloatArray,
+    blocks: Blocks,
     alpha: float,
     *,
     gap: float,
     eta: FloatArray | None = None,
 ) -> Master:
-    """Minimise ½‖Y − Φ V‖² + α Σ_k ‖v_k‖₂.
+    """Minimise ½ Σ_b ‖Y_b − Φ_b V_b‖² + α Σ_k ‖v_k‖₂, v_k being the row k of all V_b.
 
     Parameters
     ----------
-    Phi : ndarray of shape (N, K)
-        Features, projected off the skip connection.
-    Y : ndarray of shape (N, r)
-        Labels, projected off the skip connection.
+    blocks : list of (Phi, Y)
+        Features (N, K) and labels (N, r) of tasks that share their weights; both weighted and
+        projected off the skip connection.
     alpha : float
         Penalty, > 0.
     gap : float
@@ -75,19 +79,20 @@ def solve_master(
 
     Examples
     --------
-    >>> master = solve_master(np.eye(2), np.array([[3.0], [0.5]]), 1.0, gap=1e-9)
+    >>> master = solve_master([(np.eye(2), np.array([[3.0], [0.5]]))], 1.0, gap=1e-9)
     >>> master.V.ravel().round(6), bool(master.gap <= 1e-9)
     (array([2., 0.]), True)
     """
-    n_neurons = Phi.shape[1]
+    n_neurons = blocks[0][0].shape[1]
+    Y = np.hstack([labels for _, labels in blocks])
     nothing = Master(np.zeros((n_neurons, Y.shape[1])), np.zeros(n_neurons), Y, math.inf)
-    lengths = np.linalg.norm(Phi, axis=0)
+    lengths = np.max([np.linalg.norm(Phi, axis=0) for Phi, _ in blocks], axis=0)
     if n_neurons == 0 or not lengths.any():
         return Master(nothing.V, nothing.eta, Y, 0.0)
     # In units of the label size, and of α/(length of a feature), everything is of order one.
-    gram = Phi.T @ Phi
-    cross = Phi.T @ Y
-    top = float(np.linalg.norm(cross, axis=1).max())
+    grams = [Phi.T @ Phi for Phi, _ in blocks]
+    crosses = [Phi.T @ labels for Phi, labels in blocks]
+    top = float(np.linalg.norm(np.hstack(crosses), axis=1).max())
     if top <= alpha:
         return Master(nothing.V, nothing.eta, Y, 0.0)
     level = float(np.linalg.norm(Y)) / float(lengths.max())
@@ -100,17 +105,19 @@ def solve_master(
     stalled = 0
     for _ in range(_MAX_STEPS):
         root = np.sqrt(x)
-        inner = gram * np.outer(root, root)
-        inner.flat[:: n_neurons + 1] += alpha
-        factor, failed = lapack.dpotrf(inner, lower=1, overwrite_a=1)
-        if failed:
+        factors = [_factor(gram, root, alpha) for gram in grams]
+        if not all(exists for _, exists in factors):
             break
-        Z = cho_solve((factor, True), root[:, np.newaxis] * cross, check_finite=False)
-        Z /= root[:, np.newaxis]
+        Zs = [
+            cho_solve((factor, True), root[:, np.newaxis] * cross, check_finite=False)
+            / root[:, np.newaxis]
+            for (factor, _), cross in zip(factors, crosses, strict=True)
+        ]
+        Z = np.hstack(Zs)
         sizes = np.einsum("kt,kt->k", Z, Z)
         V = x[:, np.newaxis] * Z
-        residual = Y - Phi @ V
-        now = _gap(Phi, Y, V, residual, alpha)
+        residual = Y - _product(blocks, V)
+        now = _gap(blocks, Y, V, residual, alpha)
         if now < best.gap:
             stalled = 0 if now < 0.9 * best.gap else stalled + 1
             best = Master(V, x, residual, now)
@@ -121,11 +128,9 @@ def solve_master(
 
         # Newton for the secular form 1/‖z‖ − 1 = s, s η = μ: for neurons that do not overlap,
         # 1/‖z‖ is linear in η. Rows are scaled so that the matrix is symmetric, of order one.
-        inverse, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        hessian = -alpha * inverse
-        hessian.flat[:: n_neurons + 1] += 1.0
-        hessian *= 2.0 * (Z @ Z.T)
+        hessian = sum(
+            _curvature(factor, block, alpha) for (factor, _), block in zip(factors, Zs, strict=True)
+        )
         lengths = np.maximum(np.sqrt(sizes), 1e-8)
         slack = 1.0 / lengths - 1.0
         row = 2.0 * lengths**3
@@ -161,11 +166,41 @@ def solve_master(
     return best
 
 
-def _gap(
-    Phi: FloatArray, Y: FloatArray, V: FloatArray, residual: FloatArray, alpha: float
-) -> float:
+def _factor(gram: FloatArray, root: FloatArray, alpha: float) -> tuple[FloatArray, bool]:
+    """Cholesky factor of αI + √η ΦᵀΦ √η, and whether it exists."""
+    inner = gram * np.outer(root, root)
+    inner.flat[:: root.size + 1] += alpha
+    factor, failed = lapack.dpotrf(inner, lower=1, overwrite_a=1)
+    return factor, not failed
+
+
+def _curvature(factor: FloatArray, Z: FloatArray, alpha: float) -> FloatArray:
+    """A block's part of the Hessian, times √η from both sides."""
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    hessian = -alpha * inverse
+    hessian.flat[:: len(Z) + 1] += 1.0
+    hessian *= 2.0 * (Z @ Z.T)
+    return np.asarray(hessian)
+
+
+def _split(columns: FloatArray, blocks: Blocks) -> list[FloatArray]:
+    """Return the columns (·, Σ r) of all tasks block by block."""
+    ends = np.cumsum([labels.shape[1] for _, labels in blocks])
+    return np.split(columns, ends[:-1], axis=1)
+
+
+def _product(blocks: Blocks, V: FloatArray) -> FloatArray:
+    """Φ_b V_b of all blocks, side by side."""
+    parts = zip(blocks, _split(V, blocks), strict=True)
+    return np.hstack([Phi @ part for (Phi, _), part in parts])
+
+
+def _gap(blocks: Blocks, Y: FloatArray, V: FloatArray, residual: FloatArray, alpha: float) -> float:
     """Duality gap of V over these neurons, without cancellation between large numbers."""
-    largest = float(np.linalg.norm(Phi.T @ residual, axis=1).max())
+    parts = zip(blocks, _split(residual, blocks), strict=True)
+    forces = np.hstack([Phi.T @ part for (Phi, _), part in parts])
+    largest = float(np.linalg.norm(forces, axis=1).max())
     fitted = Y - residual
     square = float(np.sum(residual**2))
     along = float(np.sum(residual * fitted))

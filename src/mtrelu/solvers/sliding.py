@@ -8,7 +8,8 @@ y_k = √η_k u_k, of any length, the eliminated objective of `mtrelu.solvers.ma
 which is smooth, without constraints but for the face, and has as many unknowns as the neurons
 have freedom, for any number of tasks. Half its gradient is (I − M_k) y_k, where M_k = A_kᵀRRᵀA_k
 is the quadratic form of the dual function on the face divided by α²: stationary neurons are
-eigenvectors of M_k with eigenvalue one.
+eigenvectors of M_k with eigenvalue one. Where tasks differ in their weights, A_k and C differ too:
+the first term of h is a sum over blocks of tasks that share theirs.
 """
 
 from __future__ import annotations
@@ -53,8 +54,27 @@ class Slide:
     residual: FloatArray
 
 
-class _Point:
-    """The eliminated objective at one y, and what its derivatives need."""
+@dataclass(frozen=True, eq=False)
+class TaskBlock:
+    """Tasks that share their weights.
+
+    Attributes
+    ----------
+    Y : ndarray of shape (N, r)
+        Labels, weighted and projected off the skip connection.
+    skip : ndarray of shape (N, p)
+        Orthonormal basis of the weighted skip functions.
+    root : ndarray of shape (N,)
+        Square roots of the weights.
+    """
+
+    Y: FloatArray
+    skip: FloatArray
+    root: FloatArray
+
+
+class _BlockPoint:
+    """One block's part of the eliminated objective at one y, and what its derivatives need."""
 
     def __init__(
         self, A: FloatArray, owner: np.ndarray, Y: FloatArray, alpha: float, y: FloatArray
@@ -68,8 +88,36 @@ class _Point:
         self.factor = cho_factor(inner, lower=True, check_finite=False)
         self.Z = cho_solve(self.factor, self.Psi.T @ Y, check_finite=False)
         self.residual = Y - self.Psi @ self.Z
+
+
+class _Point:
+    """The eliminated objective at one y, and what its derivatives need, block by block."""
+
+    def __init__(
+        self,
+        stacks: list[FloatArray],
+        owner: np.ndarray,
+        blocks: list[TaskBlock],
+        alpha: float,
+        y: FloatArray,
+    ):
+        self.blocks = [
+            _BlockPoint(A, owner, block.Y, alpha, y)
+            for A, block in zip(stacks, blocks, strict=True)
+        ]
         # 2 F / α for the balanced output weights Z, which are optimal for this y
-        self.value = float(np.sum(self.residual**2)) / alpha + float(np.sum(self.Z**2) + y @ y)
+        misfit = sum(float(np.sum(block.residual**2)) for block in self.blocks) / alpha
+        self.value = misfit + float(sum(np.sum(block.Z**2) for block in self.blocks) + y @ y)
+
+    @property
+    def Z(self) -> FloatArray:
+        """Balanced output weights (K, Σ r)."""
+        return np.hstack([block.Z for block in self.blocks])
+
+    @property
+    def residual(self) -> FloatArray:
+        """Y − Φ V (N, Σ r)."""
+        return np.hstack([block.residual for block in self.blocks])
 
 
 def slide(
@@ -77,10 +125,8 @@ def slide(
     faces: list[Face],
     w: FloatArray,
     eta: FloatArray,
-    Y: FloatArray,
+    blocks: list[TaskBlock],
     alpha: float,
-    project: FloatArray,
-    root_weights: FloatArray,
     *,
     gap: float,
 ) -> Slide:
@@ -96,14 +142,10 @@ def slide(
         Unit weights, each in the flat of its face.
     eta : ndarray of shape (K,)
         Norms of the output weights, positive.
-    Y : ndarray of shape (N, r)
-        Labels, weighted and projected off the skip connection.
+    blocks : list of TaskBlock
+        The tasks.
     alpha : float
         Penalty, > 0.
-    project : ndarray of shape (N, p)
-        Orthonormal basis of the weighted skip functions.
-    root_weights : ndarray of shape (N,)
-        Square roots of the sample weights.
     gap : float
         Duality gap at the start. Sliding ends when the gradient, relative to y, is at most a
         thousandth of the gap relative to the objective, or, as long as the gap is above 1e-5 of
@@ -115,7 +157,7 @@ def slide(
         Neurons that reach the border of their face are pinned there; neurons that vanish are left
         out.
     """
-    model = _Model(Z, Y, alpha, project, root_weights, gap)
+    model = _Model(Z, blocks, alpha, gap)
     parts = [face.basis.T @ (np.sqrt(e) * u) for face, u, e in zip(faces, w, eta, strict=True)]
     state = model.newton(list(faces), parts)
     for _ in range(_ATTEMPTS):
@@ -129,7 +171,7 @@ def slide(
     lengths = np.array([float(np.linalg.norm(part)) for part in state.parts])
     alive = np.flatnonzero(lengths)
     lengths, faces = lengths[alive], [state.faces[k] for k in alive]
-    q, r = Z.shape[1], Y.shape[1]
+    q, r = Z.shape[1], state.point.Z.shape[1]
     w = np.array(
         [f.basis @ state.parts[k] / n for f, k, n in zip(faces, alive, lengths, strict=True)]
     ).reshape(-1, q)
@@ -181,14 +223,11 @@ class _Model:
     def __init__(
         self,
         Z: FloatArray,
-        Y: FloatArray,
+        blocks: list[TaskBlock],
         alpha: float,
-        project: FloatArray,
-        root_weights: FloatArray,
         gap: float,
     ) -> None:
-        self.Z, self.Y, self.alpha = Z, Y, alpha
-        self.project, self.root_weights, self.gap = project, root_weights, 2.0 * gap / alpha
+        self.Z, self.blocks, self.alpha, self.gap = Z, blocks, alpha, 2.0 * gap / alpha
 
     def relative_gap(self, point: _Point) -> float:
         """The gap at the start, relative to the objective."""
@@ -196,11 +235,11 @@ class _Model:
 
     def newton(self, faces: list[Face], parts: list[FloatArray]) -> _State:
         """Newton's method with a damping that follows the success of the steps."""
-        Z, Y, alpha = self.Z, self.Y, self.alpha
+        Z, blocks, alpha = self.Z, self.blocks, self.alpha
         faces, parts = _alive(faces, parts)
         A, owner = self.stack(faces)
         y = np.concatenate(parts)
-        point = _Point(A, owner, Y, alpha, y)
+        point = _Point(A, owner, blocks, alpha, y)
         damping, slope, converged = 1e-4, 1.0, False
         hessian = np.eye(y.size)
         tol = max(_SHARE * self.relative_gap(point), 1e-10)
@@ -218,7 +257,7 @@ class _Model:
                     shares, samples = _to_borders(Z, faces, owner, y, -step)
                     for share in (shares[owner], np.full(owner.size, shares.min())):
                         y_new = y - share * step
-                        new = _Point(A, owner, Y, alpha, y_new)
+                        new = _Point(A, owner, blocks, alpha, y_new)
                         if _improves(A, owner, alpha, point, new, y_new, gradient, share * step):
                             moved = True
                             break
@@ -243,7 +282,7 @@ class _Model:
                 faces, parts = _alive(faces, parts)
                 A, owner = self.stack(faces)
                 y = np.concatenate(parts)
-                point = _Point(A, owner, Y, alpha, y)
+                point = _Point(A, owner, blocks, alpha, y)
             elif self.relative_gap(point) > _FLAT >= slope and gain <= _GAIN * self.gap:
                 break
         parts = [y[owner == k] for k in range(len(faces))]
@@ -251,14 +290,17 @@ class _Model:
             hessian = _derivatives(A, owner, alpha, y, point)[1]
         return _State(faces, parts, point, hessian, slope, converged)
 
-    def stack(self, faces: list[Face]) -> tuple[FloatArray, np.ndarray]:
-        """All A_k side by side, weighted and projected, and the neuron of each column."""
-        A = np.hstack([face.features(self.Z) for face in faces])
-        A *= self.root_weights[:, np.newaxis]
-        for _ in range(2):
-            A -= self.project @ (self.project.T @ A)
+    def stack(self, faces: list[Face]) -> tuple[list[FloatArray], np.ndarray]:
+        """All A_k side by side, weighted and projected for each block; the neuron of a column."""
+        plain = np.hstack([face.features(self.Z) for face in faces])
+        stacks = []
+        for block in self.blocks:
+            A = plain * block.root[:, np.newaxis]
+            for _ in range(2):
+                A -= block.skip @ (block.skip.T @ A)
+            stacks.append(A)
         owner = np.repeat(np.arange(len(faces)), [face.basis.shape[1] for face in faces])
-        return A, owner
+        return stacks, owner
 
 
 def _alive(faces: list[Face], parts: list[FloatArray]) -> tuple[list[Face], list[FloatArray]]:
@@ -270,7 +312,7 @@ def _alive(faces: list[Face], parts: list[FloatArray]) -> tuple[list[Face], list
 
 
 def _improves(
-    A: FloatArray,
+    A: list[FloatArray],
     owner: np.ndarray,
     alpha: float,
     old: _Point,
@@ -290,7 +332,7 @@ def _improves(
 
 
 def _derivatives(
-    A: FloatArray,
+    stacks: list[FloatArray],
     owner: np.ndarray,
     alpha: float,
     y: FloatArray,
@@ -299,11 +341,27 @@ def _derivatives(
     hessian: bool = True,
 ) -> tuple[FloatArray, FloatArray]:
     """Half the gradient and half the Hessian of h."""
-    E = A.T @ point.residual / alpha
-    W = E @ point.Z.T
-    gradient = y - W[np.arange(owner.size), owner]
-    if not hessian:
-        return gradient, np.empty((0, 0))
+    gradient, H = y, np.zeros((y.size, y.size) if hessian else (0, 0))
+    for A, block in zip(stacks, point.blocks, strict=True):
+        E = A.T @ block.residual / alpha
+        W = E @ block.Z.T
+        gradient = gradient - W[np.arange(owner.size), owner]
+        if hessian:
+            H += _block_hessian(A, owner, alpha, block, E, W)
+    if hessian:
+        H.flat[:: owner.size + 1] += 1.0
+    return gradient, 0.5 * (H + H.T)
+
+
+def _block_hessian(
+    A: FloatArray,
+    owner: np.ndarray,
+    alpha: float,
+    point: _BlockPoint,
+    E: FloatArray,
+    W: FloatArray,
+) -> FloatArray:
+    """Half of what a block adds to the Hessian of h."""
     cross = A.T @ point.Psi
     solved = cho_solve(point.factor, cross.T, check_finite=False)
     curvature = (A.T @ A - cross @ solved) / alpha  # AᵀC⁻¹A
@@ -314,8 +372,7 @@ def _derivatives(
     H += mixed + mixed.T
     outer = E @ E.T
     H += outer * (gram[np.ix_(owner, owner)] - (owner[:, np.newaxis] == owner))
-    H.flat[:: owner.size + 1] += 1.0
-    return gradient, 0.5 * (H + H.T)
+    return np.asarray(H)
 
 
 def _solve(hessian: FloatArray, gradient: FloatArray, damping: float) -> FloatArray | None:

@@ -77,11 +77,10 @@ def stationary_at_kinks(
     ndarray of shape (N, T), or None
         None where there is nothing to choose.
     """
-    free = sizes <= small
+    free = (sizes <= small) & problem.used
     if not bool(np.any(free)):
         return None
-    weights = problem.sample_weight[:, np.newaxis]
-    lo, hi = (weights * bound for bound in problem.loss.dual_bounds(problem.Y))
+    lo, hi = problem.dual_bounds()
     P = np.where(free, 0.0, own)
     for t in np.flatnonzero(free.any(axis=0)):
         chosen = np.flatnonzero(free[:, t])

@@ -11,8 +11,12 @@ Bounds are claimed for P~, and P is what is computed with.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mtrelu._flat_tasks import FlatTasks
 from mtrelu.oracles.base import Hull
 from mtrelu.validation import FloatArray
 from mtrelu.verify._common import EPS
@@ -20,6 +24,27 @@ from mtrelu.verify._common import EPS
 _ROWS = 256  # summed at a time, so that rounding grows with N / 256 and not with N
 _PASSES = 3
 _ROUNDS = 20  # in degenerate cases, after which the guess is taken as it is
+
+
+class _Coordinates:
+    """Inputs (N, q), their sizes and the errors of both."""
+
+    def __init__(self, hull: Hull, skip: str) -> None:
+        self.Z = hull.Z if skip == "affine" else hull.Z[:, :0]
+        self.size = np.linalg.norm(self.Z, axis=1)
+        # Rounding of the coordinates: of the difference to the centre, and of d products.
+        n_inputs, n_dims = hull.axes.shape
+        rounding = (n_inputs + 4) * EPS * n_dims**0.5
+        self.error = rounding * (self.size + hull.left_over) * bool(self.Z.shape[1])
+
+    def spread(self, rows: NDArray[np.intp], n: int) -> _Coordinates:
+        """Those of n samples of which only ``rows`` count."""
+        for name in ("Z", "size", "error"):
+            values = getattr(self, name)
+            everywhere = np.zeros((n, *values.shape[1:]))
+            everywhere[rows] = values
+            setattr(self, name, everywhere)
+        return self
 
 
 class SkipConstraints:
@@ -32,15 +57,16 @@ class SkipConstraints:
         constrained.
     skip : {"affine", "constant"}
         The skip connection.
+    flat : sequence of FlatTasks
+        Tasks that are not constrained in directions in which their own inputs are flat.
     """
 
-    def __init__(self, hull: Hull, skip: str) -> None:
-        self._Z = hull.Z if skip == "affine" else hull.Z[:, :0]
-        self._size = np.linalg.norm(self._Z, axis=1)
-        # Rounding of the coordinates: of the difference to the centre, and of d products.
-        n_inputs, n_dims = hull.axes.shape
-        rounding = (n_inputs + 4) * EPS * n_dims**0.5
-        self._error = rounding * (self._size + hull.left_over) * bool(self._Z.shape[1])
+    def __init__(self, hull: Hull, skip: str, flat: Sequence[FlatTasks] = ()) -> None:
+        self._shared = _Coordinates(hull, skip)
+        self._own: dict[int, _Coordinates] = {}
+        for each in flat:
+            own = _Coordinates(each.hull, skip).spread(each.rows, len(hull.Z))
+            self._own.update(dict.fromkeys(each.tasks.tolist(), own))
 
     def project(self, P: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Subtract the freedom times an affine function from P, so that it satisfies them.
@@ -60,20 +86,26 @@ class SkipConstraints:
             An exactly feasible dual variable exists whose entries differ by no more than this.
         """
         projected, distance = np.empty(P.shape), np.empty(P.shape)
-        shared = freedom.shape[1] == 1
-        groups = [slice(None)] if shared else [slice(t, t + 1) for t in range(P.shape[1])]
-        for tasks, f in zip(groups, freedom.T, strict=True):
-            projected[:, tasks], distance[:, tasks] = self._project(P[:, tasks], f)
+        if freedom.shape[1] == 1 and not self._own:
+            return self._project(P, freedom[:, 0], self._shared)
+        for t, f in enumerate(np.broadcast_to(freedom, P.shape).T):
+            task = slice(t, t + 1)
+            projected[:, task], distance[:, task] = self._project(P[:, task], f, self._of(t))
         return projected, distance
 
-    def _project(self, P: FloatArray, f: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _of(self, t: int) -> _Coordinates:
+        return self._own.get(t, self._shared)
+
+    def _project(
+        self, P: FloatArray, f: FloatArray, inputs: _Coordinates
+    ) -> tuple[FloatArray, FloatArray]:
         zero = np.zeros(P.shape)
         largest = float(f.max())
         if not (0 < largest < np.inf):
             return zero, zero
         f = f / largest
-        mean = f @ self._Z / f.sum()
-        B = np.column_stack([np.ones(f.size), self._Z - mean])
+        mean = f @ inputs.Z / f.sum()
+        B = np.column_stack([np.ones(f.size), inputs.Z - mean])
         R = np.linalg.qr(np.sqrt(f)[:, np.newaxis] * B, mode="r")
         try:
             C = np.linalg.inv(R)
@@ -82,7 +114,7 @@ class SkipConstraints:
         E = B @ C
         sizes = np.linalg.norm(E, axis=1)
         # How far E is from a matrix whose columns are in the span of 1 and X exactly.
-        moved = self._error + EPS * (self._size + float(np.linalg.norm(mean)))
+        moved = inputs.error + EPS * (inputs.size + float(np.linalg.norm(mean)))
         errors = float(np.linalg.norm(C)) * (
             B.shape[1] * 4 * EPS * np.linalg.norm(B, axis=1) + moved
         )
@@ -113,7 +145,7 @@ class SkipConstraints:
             Inside its bounds.
         lo, hi : ndarray of shape (N, T)
             The bounds; infinite ones do not count.
-        weights : ndarray of shape (N, 1)
+        weights : ndarray of shape (N, 1) or (N, T)
             The freedom of entries without bounds.
         """
         if not bool(np.all(np.isfinite(lo) & np.isfinite(hi))):
@@ -125,9 +157,9 @@ class SkipConstraints:
                 free = (p - low) * (high - p) / (high - low)
                 # Entries all but on a bound are no freedom: the others must move instead.
                 free = np.where(free > 1e-12 * (high - low), free, 0.0)
-                moved = self._project(p[:, np.newaxis], free)[0][:, 0]
+                moved = self._project(p[:, np.newaxis], free, self._of(t))[0][:, 0]
                 if not moved.any() and p.any():
-                    free = weights[:, 0]
+                    free = weights[:, t if weights.shape[1] > 1 else 0]
                     break
                 if bool(np.all((moved >= low) & (moved <= high))):
                     break

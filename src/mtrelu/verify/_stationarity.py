@@ -54,7 +54,7 @@ class Stationarity:
         slope = float(self._cost.sum() + np.linalg.norm(network.A))
         constant = float(np.abs(network.b) @ v_size + np.linalg.norm(network.c))
         size = row_norms(problem.Y) + slope * row_norms(problem.X) + constant
-        self._rounding = 4 * EPS * problem.sample_weight * size
+        self._rounding = 4 * EPS * problem.row_weight * size
         self._level = self._tilt = 0.0
 
     def add(self, P: FloatArray, tasks: slice = slice(None)) -> None:

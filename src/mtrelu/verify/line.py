@@ -153,9 +153,10 @@ def _measure_squared(
     from mtrelu.doubled import inner
     from mtrelu.oracles.line import dual_function, peaks, project
 
-    x, weights = problem.X[:, 0], problem.sample_weight[:, np.newaxis]
+    x, weights = problem.X[:, 0], problem.weights
     n_hints = 1 if hint is None else 2
     if hint is not None:  # its size is free here, and squares of tiny numbers would underflow
+        hint = _on_used(problem, hint)
         hint = np.ldexp(hint, -int(np.frexp(np.abs(hint).max())[1]))
     g = np.zeros((n_hints, x.size))
     gains, squares = [0.0] * n_hints, [0.0] * n_hints
@@ -168,13 +169,14 @@ def _measure_squared(
             network.w, network.b, network.v[:, tasks], network.A[tasks], network.c[tasks]
         )
         Z, Z_low, R = predict(x, Y, part)
-        own = weights * R
+        w = weights if problem.shares_weights else weights[:, tasks]
+        own = w * R
         imbalance.add(own, tasks)
-        loss += 0.5 * products(own, R, problem.sample_weight)[0]
+        loss += 0.5 * products(own, R, w)[0]
         for k, guess in enumerate([own] if hint is None else [own, hint[:, tasks]]):
-            P, P_low = project(x, guess, weights)
+            P, P_low = project(x, guess, w)
             g[k] = np.hypot(g[k], dual_function(x, P, P_low)) * (1 + 2 * EPS)
-            gain, square = products(P, R, problem.sample_weight)
+            gain, square = products(P, R, w)
             gains[k] += gain + inner(P, P_low, Z, Z_low)
             squares[k] += square
     primal = loss + problem.alpha * _path_cost(network)
@@ -198,7 +200,7 @@ def _measure(
     from mtrelu._line_exact import predict
     from mtrelu.doubled import total
 
-    x, weights, loss = problem.X[:, 0], problem.sample_weight[:, np.newaxis], problem.loss
+    x, weights, loss = problem.X[:, 0], problem.weights, problem.loss
     Z, Z_low, residuals = predict(x, problem.Y, network)
     by_residual = loss.of_residual
     labels, predictions = (residuals, np.zeros((1, 1))) if by_residual else (problem.Y, Z)
@@ -246,9 +248,8 @@ def _bound_from(
     from mtrelu.doubled import inner, total
     from mtrelu.oracles.line import project, search
 
-    x, weights = problem.X[:, 0], problem.sample_weight[:, np.newaxis]
-    lo, hi = problem.loss.dual_bounds(problem.Y)
-    lo, hi = weights * lo, weights * hi
+    x, weights = problem.X[:, 0], problem.weights
+    lo, hi = problem.dual_bounds()
     P, freedom = towards_constraints(x, np.clip(guess, lo, hi), lo, hi, weights)
     P, P_low = project(x, P, freedom)
     found = search(x, P, P_low)
@@ -261,7 +262,7 @@ def _bound_from(
     limit = min(max(limit * (1 - 4 * EPS), 0.0), 1e6)
 
     def gap(scale: float) -> float:
-        conjugate = weights * problem.loss.conjugate(labels, -(scale * P) / weights)
+        conjugate = weights * problem.loss.conjugate(labels, -problem.per_weight(scale * P))
         return primal + float(total(conjugate.ravel())) - scale * linear
 
     return _Bound(minimise_convex(gap, limit), found)
@@ -317,13 +318,23 @@ def _is_only_rounding(problem: Problem, primal: float) -> bool:
     """Whether labels are affine up to rounding, and the objective is no more than that makes."""
     if not problem.loss.of_residual:
         return False
-    x, Y = problem.X[:, 0], problem.Y
-    # Few samples rule it out most often, before all are looked at.
-    if not _label_rounding(x[:100], Y[:100])[2]:
-        return False
-    rounding, _, is_affine, _ = _label_rounding(x, Y)
-    noise = problem.loss.value(rounding, np.zeros(1))
-    return is_affine and primal <= float(problem.sample_weight.sum() * noise.sum())
+    allowed = 0.0
+    for _, _, part in problem.by_weights():
+        x, Y = part.X[:, 0], part.Y
+        # Few samples rule it out most often, before all are looked at.
+        if not _label_rounding(x[:100], Y[:100])[2]:
+            return False
+        rounding, _, is_affine, _ = _label_rounding(x, Y)
+        if not is_affine:
+            return False
+        noise = problem.loss.value(rounding, np.zeros(1))
+        allowed += float(part.sample_weight.sum() * noise.sum())
+    return primal <= allowed
+
+
+def _on_used(problem: Problem, P: FloatArray) -> FloatArray:
+    """A dual variable is 0 for labels that are not used."""
+    return P if problem.shares_weights else np.where(problem.used, P, 0.0)
 
 
 def _ascending(problem: Problem, dual: FloatArray | None) -> tuple[Problem, FloatArray | None]:

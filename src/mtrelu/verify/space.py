@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mtrelu._flat_tasks import FlatTasks
 from mtrelu.certificate import Certificate
 from mtrelu.losses import SquaredLoss
 from mtrelu.network import ReLUNetwork
@@ -53,7 +54,8 @@ class _Dual:
 
     An exactly feasible one differs from P by at most ``distance``, entry by entry, and
     ``overlap`` is its inner product with the hidden part of the predictions, up to
-    ``overlap_error``. ``sizes`` and ``moves`` are the row norms of P and ``distance``.
+    ``overlap_error``. ``sizes`` and ``moves`` are the row norms of P and ``distance``. Along
+    directions in which the inputs of a task are flat, Σ_i p_i x_i is at most ``tilt``.
     """
 
     P: FloatArray
@@ -62,6 +64,7 @@ class _Dual:
     moves: FloatArray
     overlap: float
     overlap_error: float
+    tilt: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +88,10 @@ class _Judge:
 
         self.problem, self.network, self.oracle = problem, network, oracle
         self.hull = oracle.hull
-        self.constraints = SkipConstraints(self.hull, problem.skip)
+        self._flat_tasks = FlatTasks.of(problem, self.hull.axes.shape[1])
+        self.constraints = SkipConstraints(self.hull, problem.skip, self._flat_tasks)
         self.at_data = Evaluation.of(problem, network, self.hull)
-        self.weights = problem.sample_weight[:, np.newaxis]
+        self.weights = problem.weights
         D, axes = problem.X - self.hull.centre, self.hull.axes
         across = row_norms(D - (D @ axes) @ axes.T) + 8 * EPS * problem.n_inputs * row_norms(D)
         self._diameter = 2 * float(row_norms(D).max())
@@ -113,7 +117,12 @@ class _Judge:
             + float((sizes + moves) @ (self.at_data.hidden_error + self._flat))
             + float(moves @ hidden)
         )
-        return _Dual(P, distance, sizes, moves, float(total(products.ravel())), error)
+        tilt = 0.0
+        for flat in self._flat_tasks:
+            each = flat.across() @ np.abs(P[np.ix_(flat.rows, flat.tasks)])
+            tilt += float(each.sum())
+            error += float(each @ row_norms(self.network.A[flat.tasks]))
+        return _Dual(P, distance, sizes, moves, float(total(products.ravel())), error, tilt)
 
     def largest(self, dual: _Dual, value: float) -> float:
         """Bound the dual function of the exactly feasible neighbour by that of P.
@@ -121,7 +130,7 @@ class _Judge:
         The neighbour's largest value lies at a hyperplane through a data point, where no hinge
         exceeds the diameter, and so does that of P up to the constraints that it violates.
         """
-        value += self._unsearched * float(dual.sizes.sum())
+        value += self._unsearched * float(dual.sizes.sum()) + dual.tilt
         return value * (1 + 4 * EPS) + 2 * self._diameter * float(dual.moves.sum())
 
 
@@ -231,7 +240,7 @@ class _Fit:
             if guess is not None:
                 found.append(guess)
             if hint is not None:
-                lo, hi = (self._weights * side for side in self._loss.dual_bounds(problem.Y))
+                lo, hi = problem.dual_bounds()
                 found.append(np.where(sizes <= small, np.clip(hint, lo, hi), self._own))
         return found
 
@@ -254,7 +263,7 @@ class _Fit:
         """Return the least gap over all scales, if the dual function of P is at most ``value``."""
         value = self._judge.largest(dual, value)
         limit = self._judge.problem.alpha / value if value > 0 else math.inf
-        lo, hi = (self._weights * side for side in self._loss.dual_bounds(self._judge.problem.Y))
+        lo, hi = self._judge.problem.dual_bounds()
         for bound, reached in ((hi, dual.P + dual.distance), (-lo, dual.distance - dual.P)):
             beyond = reached > 0
             limit = min(limit, float(np.min(bound[beyond] / reached[beyond], initial=math.inf)))
@@ -278,9 +287,11 @@ class _Fit:
     def _dual(self, guess: FloatArray) -> _Dual:
         judge = self._judge
         if not isinstance(self._loss, SquaredLoss):
-            lo, hi = (self._weights * side for side in self._loss.dual_bounds(judge.problem.Y))
+            lo, hi = judge.problem.dual_bounds()
             P, freedom = judge.constraints.towards(np.clip(guess, lo, hi), lo, hi, self._weights)
             return judge.dual(P, freedom)
+        if not judge.problem.shares_weights:  # 0 for labels that are not used
+            guess = np.where(judge.problem.used, guess, 0.0)
         return judge.dual(guess, self._weights)
 
     def _best_scale(self, dual: _Dual) -> float:
@@ -288,7 +299,7 @@ class _Fit:
         from mtrelu.doubled import total
 
         gain = float(total((dual.P * self._labels).ravel())) + dual.overlap
-        square = float(total((dual.P * (dual.P / self._weights)).ravel()))
+        square = float(total((dual.P * self._judge.problem.per_weight(dual.P)).ravel()))
         return gain / square if gain > 0 and square > 0 else 0.0
 
     def _gap(self, dual: _Dual, scale: float) -> float:
@@ -296,7 +307,7 @@ class _Fit:
 
         loss, w = self._loss, self._weights
         P = scale * dual.P
-        q = P / w
+        q = self._judge.problem.per_weight(P)
         conjugate = w * loss.conjugate(self._labels, -q)
         cross = P * self._predictions
         first = float(total((self._losses + conjugate + cross).ravel()))
@@ -319,7 +330,7 @@ class _Fit:
 
     def _moved_by_rounding(self, sensitivity: FloatArray) -> float:
         """How far rounding of the predictions moves a sum with this derivative (N, T) in them."""
-        w, n_tasks = self._weights[:, 0], self._own.shape[1]
+        w, n_tasks = self._judge.problem.row_weight, self._own.shape[1]
         if math.isfinite(self._loss.smoothness):
             rates = np.linalg.norm(sensitivity, axis=1) + w * self._loss.smoothness * self._error
         else:  # slopes at most 1, of either sign
@@ -465,14 +476,18 @@ def _affine_rounding(judge: _Judge) -> FloatArray | None:
     from mtrelu._line_exact import row_norms
 
     problem, hull = judge.problem, judge.hull
-    Y = problem.Y
-    size = np.abs(Y).max(axis=0)
+    size = np.abs(problem.Y).max(axis=0)
     if problem.skip == "affine" and hull.Z.shape[1]:
-        slopes = np.linalg.lstsq(hull.Z - hull.Z.mean(axis=0), Y - Y.mean(axis=0), rcond=None)[0]
         x_size = float(np.linalg.norm(problem.X, axis=1).max())
-        size = size + x_size / hull.scale * np.linalg.norm(slopes, axis=0)
+        for tasks, rows, part in problem.by_weights():
+            Z, Y = hull.Z[rows], part.Y
+            slopes = np.linalg.lstsq(Z - Z.mean(axis=0), Y - Y.mean(axis=0), rcond=None)[0]
+            size[tasks] += x_size / hull.scale * np.linalg.norm(slopes, axis=0)
     rounding = 16 * EPS * size
-    rest, _ = judge.constraints.project(Y, np.ones((problem.n_samples, 1)))
+    free = np.ones((problem.n_samples, 1))
+    if not problem.shares_weights:
+        free = problem.used.astype(np.float64)
+    rest, _ = judge.constraints.project(problem.Y, free)
     is_affine = row_norms(rest.T) <= math.sqrt(problem.n_samples) * rounding
     return rounding if bool(np.all(is_affine)) else None
 
@@ -486,7 +501,8 @@ def _is_only_rounding(judge: _Judge, primal: float) -> bool:
     if rounding is None:
         return False
     noise = loss.value(rounding, np.zeros(1))
-    return primal <= float(judge.problem.sample_weight.sum() * noise.sum())
+    weights = np.broadcast_to(judge.problem.weights.sum(axis=0), noise.shape)
+    return primal <= float(weights @ noise)
 
 
 def _cost_of_rounding(judge: _Judge) -> float:

@@ -134,6 +134,7 @@ def train(
     True
     """
     problem = Problem.make(X, Y, alpha, skip=skip, sample_weight=sample_weight)
+    problem.refuse_unshared_weights("training by gradients")
     settings = as_settings(
         problem, seeds=seeds, width=_width_of(start, width), method=method, steps=steps,
         learning_rate=learning_rate, schedule=schedule, reduction=reduction, stop=stop, tol=tol,
