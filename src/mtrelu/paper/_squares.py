@@ -11,9 +11,10 @@ import mtrelu
 from mtrelu.displays._style import INK, RED
 from mtrelu.kernels.neuron import NeuronKernel
 from mtrelu.network import ReLUNetwork
+from mtrelu.paper._training import train_to_rest
 from mtrelu.paper.figure import Data, Progress, Settings
 from mtrelu.regime.designs import DESIGNS
-from mtrelu.solvers.gradient import Training, train
+from mtrelu.solvers.gradient import Training
 
 DESIGN = DESIGNS["two-squares"]
 MANY = 101
@@ -23,23 +24,6 @@ TOL = 1e-12
 N_GRID = 33
 SPACING = 2.0 / (N_GRID - 1)
 """The square is looked at on a grid of 33 x 33 points, which contains the data."""
-
-SIMILAR = 0.05
-SIMILAR_REASON = (
-    "The paper shows surfaces in print and calls them very similar, nearly identical or highly "
-    "variable, without a number. One twentieth of the label range is read as what the eye tells "
-    "apart in such a picture."
-)
-NEAR_OPTIMAL = 1e-3
-NEAR_REASON = (
-    "The paper checked optimality with a convex solver and names no precision; three equal digits "
-    "are taken as agreement."
-)
-SETTLED = 1e-2
-SETTLED_REASON = (
-    "The paper trains to convergence and does not say how that was seen. At this stationarity the "
-    "objective is above that of the stationary point by about its square, 1e-4."
-)
 
 
 def alpha_of(n_tasks: int) -> float:
@@ -100,12 +84,8 @@ def trained(
     X: Any, Y: Any, alpha: float, seeds: list[int], settings: Settings, progress: Progress
 ) -> Training:
     """Train as Appendix B: Adam, 800 neurons; steps and rate are ours, which it does not give."""
-    many = "many" if Y.shape[1] > 1 else "one"
-    return train(
-        X, Y, alpha, seeds=seeds, width=settings["width"], steps=settings[f"steps_{many}"],
-        learning_rate=settings[f"rate_{many}"], tol=SETTLED / 10,
-        callback=lambda now: progress(now.step, now.n_steps),
-    )  # fmt: skip
+    own = settings["many" if Y.shape[1] > 1 else "one"]
+    return train_to_rest(X, Y, alpha, seeds, {**settings, **own}, progress)
 
 
 def runs(training: Training, optimum: mtrelu.Solution) -> list[Data]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 
 import mtrelu
 from mtrelu.network import ReLUNetwork
+from mtrelu.paper._training import train_to_rest
 from mtrelu.paper.figure import Data
+from mtrelu.paper.readings import ABOUT, SETTLED
 from mtrelu.regime.designs import DESIGNS
 from mtrelu.validation import FloatArray
 
@@ -23,16 +25,12 @@ MSE = 1e-4
 
 PROVED = 1e-6
 PROVED_REASON = "The tolerance that the solver is asked for."
-SEEN = 0.01
-SEEN_REASON = (
-    "What is below one hundredth of the largest cannot be seen in a picture, and pictures are what "
-    "the paper shows."
-)
-DOUBLED = 1.0
-DOUBLED_REASON = (
-    "The paper gives one rounded number for one draw that it does not print; a number of the same "
-    "size is one within a factor of two."
-)
+QUICK = {"width": 800, "steps": 20_000, "rate": 3e-3, "settling_steps": 5_000}
+FULL = {"width": 800, "steps": 60_000, "rate": 3e-3, "settling_steps": 50_000}
+"""How to train at the two scales; the paper does not say for how long."""
+CUTOFFS = (1e-1, 1e-2, 1e-3, 1e-4)
+"""From which cost on, relative to the largest, a neuron is active: the paper does not say, so what
+is said of their number has to be true of all of these."""
 
 Function = Callable[[FloatArray], FloatArray]
 
@@ -71,7 +69,7 @@ def train(Y: FloatArray, seeds: list[int], settings: Any, kept: Path | None = No
     seeds : list of int
         Where to start from.
     settings : mapping
-        ``width`` and ``steps``.
+        See `train_to_rest`.
     kept : Path, optional
         File from which an interrupted training goes on.
 
@@ -80,19 +78,14 @@ def train(Y: FloatArray, seeds: list[int], settings: Any, kept: Path | None = No
     list of dict
         Numbers of each network, and the network itself under ``"network"``.
     """
-    from mtrelu.solvers.gradient import train as descend
-
     X, _ = DESIGN.draw(1, 0)
-    training = descend(
-        X, Y, alpha(Y.shape[1]), seeds=seeds, width=settings["width"], steps=settings["steps"],
-        checkpoint=kept,
-    )  # fmt: skip
+    training = train_to_rest(X, Y, alpha(Y.shape[1]), seeds, settings, kept=kept)
     found = []
     for i, network in enumerate(training.networks):
         run: Data = {
             "seed": seeds[i],
             "network": network,
-            "converged": bool(training.converged[i]),
+            "converged": bool(training.stationarity[i] <= SETTLED),
             "diverged": bool(training.diverged[i]),
             "stationarity": training.stationarity[i],
             "objective": training.objectives[i],
@@ -134,41 +127,24 @@ def strengths(network: ReLUNetwork) -> FloatArray:
     return np.asarray(np.sort(size)[::-1] / (size.max(initial=0.0) or 1.0))
 
 
-def active(network: ReLUNetwork) -> ReLUNetwork:
-    """Return the network without the neurons that cost less than `SEEN` of the largest."""
-    unit = network.unit_norm()
-    size = np.linalg.norm(unit.v, axis=1)
-    return unit.pruned(SEEN * float(size.max(initial=0.0)))
+def off_by(counts: Sequence[float], expected: float) -> float | None:
+    """Return how many doublings counts are from a number; None if only some of them are about it.
 
-
-def off_by(count: float, expected: float) -> float:
-    """Return how many doublings two counts are apart.
+    Parameters
+    ----------
+    counts : sequence of float
+        All the ways to count.
+    expected : float
+        What is claimed.
 
     Examples
     --------
-    >>> off_by(75.0, 150.0), off_by(0.0, 150.0)
-    (1.0, inf)
+    >>> off_by([120.0, 200.0], 150.0), off_by([75.0, 0.0], 150.0), off_by([60.0, 160.0], 150.0)
+    (0.4150374992788438, inf, None)
     """
-    return float(abs(np.log2(count / expected))) if count else np.inf
-
-
-def n_hyperplanes(network: ReLUNetwork) -> int:
-    """Return how many neurons stay if those of one hyperplane and orientation become one.
-
-    Training ends at hyperplanes that are close, not equal: here those count as one that separate
-    the data points alike, and whose weights make an angle with a cosine above 0.99.
-    """
-    X, _ = DESIGN.draw(1, 0)
-    unit = active(network)
-    sides = unit.w @ X.T + unit.b[:, np.newaxis] > 0.0
-    kept: list[int] = []
-    for k in np.argsort(-np.linalg.norm(unit.v, axis=1)):
-        alike = [
-            j for j in kept if (sides[j] == sides[k]).all() and unit.w[j] @ unit.w[k] > 1.0 - SEEN
-        ]
-        if not alike:
-            kept.append(int(k))
-    return len(kept)
+    off = [float(abs(np.log2(count / expected))) if count else np.inf for count in counts]
+    within = [each <= ABOUT.keywords["limit"] for each in off]
+    return max(off) if all(within) or not any(within) else None
 
 
 def directions(n: int) -> FloatArray:
@@ -234,12 +210,13 @@ def without_network(row: Data) -> Data:
 
 
 def _size(network: ReLUNetwork) -> Data:
-    shown = active(network)
+    sizes = strengths(network)
+    unit = network.unit_norm()
+    shown = unit.pruned(CUTOFFS[-1] * float(np.linalg.norm(unit.v, axis=1).max(initial=0.0)))
     return {
-        "n_active": shown.n_neurons,
-        "n_hyperplanes": n_hyperplanes(network),
+        "n_active": [int(np.sum(sizes >= cutoff)) for cutoff in CUTOFFS],
         "least_entry": least_entry(shown.v),
-        "strengths": strengths(network),
+        "strengths": sizes,
     }
 
 

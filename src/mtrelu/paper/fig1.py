@@ -14,6 +14,7 @@ from mtrelu.optimal_set import OptimalSet
 from mtrelu.paper._line import dual_proof, mixture
 from mtrelu.paper.claim import Claim
 from mtrelu.paper.figure import Data, Figure, Progress, Settings, canvas
+from mtrelu.paper.readings import DIFFERENT
 
 PLACE = "Figure 1 and its caption"
 ROUNDING = 1e-12
@@ -21,7 +22,6 @@ ROUNDED = (
     "With one input the lower bound is a closed form, so that nothing but rounding is left: some "
     "1e-15 for a function with a handful of knots. 1e-12 leaves three digits of room."
 )
-SEEN = 0.01
 
 CLAIMS = (
     Claim(
@@ -32,14 +32,12 @@ CLAIMS = (
         "functions[*].gap",
         "at most", ROUNDING, ROUNDED,
     ),
-    Claim(
+    DIFFERENT(
         "different",
         "They are two functions, not one.",
         PLACE,
         "largest difference of the two, relative to the largest label",
         "apart",
-        "at least", SEEN,
-        "One hundredth of the largest label is what can be seen in a picture of this size.",
     ),
     Claim(
         "as far as possible",

@@ -12,12 +12,6 @@ from mtrelu.paper._parts import in_parts
 from mtrelu.paper._squares import (
     DESIGN,
     MANY,
-    NEAR_OPTIMAL,
-    NEAR_REASON,
-    SETTLED,
-    SETTLED_REASON,
-    SIMILAR,
-    SIMILAR_REASON,
     TOL,
     alpha_of,
     apart,
@@ -30,14 +24,9 @@ from mtrelu.paper._squares import (
 )
 from mtrelu.paper.claim import Claim
 from mtrelu.paper.figure import Data, Figure, Progress, Settings
+from mtrelu.paper.readings import CONVERGED, MINIMAL, SAME
 
 PLACE = "Appendix B.1, Figure 7"
-CONSISTENT = 0.1
-CONSISTENT_REASON = (
-    "Other labels make another problem with another optimum, so 'consistent' is read as less than "
-    "'nearly identical': a tenth of the label range, twice what the eye tells apart in print."
-)
-
 CLAIMS = (
     Claim(
         "one optimum",
@@ -45,44 +34,44 @@ CLAIMS = (
         PLACE, "1 if the optimum is proved to be unique, 0 if two optima are proved, else open",
         "trials[*].unique", "at least", 1.0, "It is yes or no.",
     ),
-    Claim(
+    MINIMAL(
         "as good as optimal",
         "Training reaches it in each trial.",
         PLACE, "objective above the certified lower bound, relative; infinite for a diverged seed",
-        "trials[*].run.excess", "at most", NEAR_OPTIMAL, NEAR_REASON,
+        "trials[*].run.excess",
     ),
-    Claim(
+    CONVERGED(
         "converged",
         "The networks are trained to convergence.",
         "Appendix B", "relative violation of the stationarity conditions of [12]",
-        "trials[*].run.stationarity", "at most", SETTLED, SETTLED_REASON,
+        "trials[*].run.stationarity",
     ),
-    Claim(
+    SAME(
         "the optimal function",
         "The first output that is learned is that of the optimum of its trial.",
         PLACE, "largest difference on the square, relative to the label range",
-        "trials[*].from_optimum", "at most", SIMILAR, SIMILAR_REASON,
+        "trials[*].from_optimum",
     ),
-    Claim(
+    SAME(
         "similar to the kernel fit",
         "In each trial it is similar to the solution of [27] over neurons trained on the other "
         "100 tasks: any one task contributes little to the neurons.",
         PLACE, "largest difference on the square, relative to the label range",
-        "trials[*].from_kernel", "at most", SIMILAR, SIMILAR_REASON,
+        "trials[*].from_kernel",
     ),
-    Claim(
+    SAME(
         "consistent, trained",
         "The learned function is consistent across trials.",
         PLACE, "largest difference of the first outputs of two trials on the square, relative to "
         "the label range",
-        "pairs[*].trained", "at most", CONSISTENT, CONSISTENT_REASON,
+        "pairs[*].trained",
     ),
-    Claim(
+    SAME(
         "consistent, certified",
         "So are the optimal functions: it is no accident of training.",
         PLACE, "largest difference of the first outputs of the certified optima of two draws of "
         "the labels on the square, relative to the label range",
-        "draws[*].apart", "at most", CONSISTENT, CONSISTENT_REASON,
+        "draws[*].apart",
     ),
 )  # fmt: skip
 
@@ -171,9 +160,10 @@ FIGURE = Figure(
     "kernel fit of the first task, and the largest difference of the two in percent of the label "
     "range. Red: the data.",
     claims=CLAIMS,
-    quick={"width": 800, "steps_many": 4000, "rate_many": 0.01, "most_trials": 3, "draws": 20},
-    full={"width": 800, "steps_many": 12_000, "rate_many": 0.003, "most_trials": 100,
-          "draws": 200},
+    quick={"width": 800, "many": {"steps": 4000, "rate": 0.01}, "settling_steps": 2000,
+           "most_trials": 3, "draws": 20},
+    full={"width": 800, "many": {"steps": 12_000, "rate": 0.003}, "settling_steps": 10_000,
+          "most_trials": 100, "draws": 200},
     measure=measure,
     draw=draw,
 )  # fmt: skip

@@ -76,8 +76,10 @@ def _claims(records: Sequence[Record]) -> Iterable[str]:
     yield paragraph(
         "A claim and its tolerance are written down before anything is measured; the verdict is "
         "the comparison of the two numbers. Measured is the worst of all cases, and under it is "
-        "its place in a file of this folder. A claim cannot be decided here if a case could not "
-        "be, for example where rounding hides the answer or the seeds are too few."
+        "its place in a file of this folder. Words such as similar have no sharp edge: there a "
+        "claim is refuted beyond the second number only. A claim cannot be decided here if a case "
+        "is between the two, or could not be decided, for example where training did not settle "
+        "or rounding hides the answer."
     )
     rows = []
     for record in records:
@@ -100,8 +102,7 @@ def _numbers(record: Record, claim: Record) -> list[str]:
     return [
         f'<span class="verdict" style="color:{_COLOURS[verdict]}">{escape(verdict.value)}</span>',
         f"{shown}<br><code>{escape(where)}</code>",
-        f'<span class="tolerated">{escape(claim["claim"]["sense"])} '
-        f"{_short(claim['claim']['tolerance'])}</span>",
+        f'<span class="tolerated">{_tolerated(claim["claim"])}</span>',
     ]
 
 
@@ -149,6 +150,13 @@ def _cases(claim: Record) -> str:
 
 def _file(record: Record, where: str) -> str:
     return f"{record['figure']}.json: data.{where}"
+
+
+def _tolerated(definition: Record) -> str:
+    words = f"{escape(definition['sense'])} {_short(definition['tolerance'])}"
+    if definition["limit"] is not None:
+        words += f'<span class="place">refuted beyond {_short(definition["limit"])}</span>'
+    return words
 
 
 def _short(value: float | str) -> str:
