@@ -11,8 +11,9 @@ import mtrelu
 from mtrelu.displays._style import INK, RED
 from mtrelu.kernels.neuron import NeuronKernel
 from mtrelu.network import ReLUNetwork
-from mtrelu.paper._training import train_to_rest
+from mtrelu.paper._training import if_settled, train_to_rest
 from mtrelu.paper.figure import Data, Progress, Settings
+from mtrelu.paper.readings import CERTIFIED, SETTLED, VISIBLE
 from mtrelu.regime.designs import DESIGNS
 from mtrelu.solvers.gradient import Training
 
@@ -58,26 +59,34 @@ def apart(first: Any, second: Any) -> float | None:
     return float(np.abs(np.subtract(first, second)).max())
 
 
-def sharpest_bend(values: Any) -> float:
-    """Largest change of slope from one grid step to the next, along axes and diagonals.
+def roughness(values: Any) -> list[float]:
+    """Return four measures of how rough a function on the grid is; smooth means small.
 
-    It adds up neurons whose hyperplanes are much closer than a grid step, so it does not matter
-    that training splits one bend into many neurons.
+    They are the largest change of slope from one grid step to the next, its root mean square, the
+    largest slope, and its root mean square, along axes and diagonals. All add up neurons whose
+    hyperplanes are much closer than a grid step, so that it does not matter that training splits
+    one bend into many neurons.
 
     Examples
     --------
-    >>> round(sharpest_bend(np.abs(grid()[:, 0])), 12)
-    2.0
+    >>> bend, _, slope, _ = roughness(np.abs(grid()[:, 0]))
+    >>> round(bend, 12), round(slope, 12)
+    (2.0, 1.0)
     """
     f = np.reshape(values, (N_GRID, N_GRID))
-    along = (f, f.T)
-    bends = [np.abs(g[2:] - 2.0 * g[1:-1] + g[:-2]).max() / SPACING for g in along]
-    across = (f, f[:, ::-1])
-    bends += [
-        np.abs(g[2:, 2:] - 2.0 * g[1:-1, 1:-1] + g[:-2, :-2]).max() / (math.sqrt(2.0) * SPACING)
-        for g in across
-    ]
-    return float(max(bends))
+    slopes, bends = [], []
+    for g in (f, f.T):
+        slopes.append(np.diff(g, axis=0) / SPACING)
+        bends.append(np.diff(g, 2, axis=0) / SPACING)
+    step = math.sqrt(2.0) * SPACING
+    for g in (f, f[:, ::-1]):
+        slopes.append((g[1:, 1:] - g[:-1, :-1]) / step)
+        bends.append((g[2:, 2:] - 2.0 * g[1:-1, 1:-1] + g[:-2, :-2]) / step)
+    measures = []
+    for parts in (bends, slopes):
+        flat = np.concatenate([np.ravel(part) for part in parts])
+        measures += [float(np.abs(flat).max()), float(np.sqrt(np.mean(flat**2)))]
+    return measures
 
 
 def trained(
@@ -92,7 +101,7 @@ def runs(training: Training, optimum: mtrelu.Solution) -> list[Data]:
     """What became of each seed, against the certified optimum; nothing is left out.
 
     The excess is proved: it is above the optimum's certified lower bound. A seed that diverged has
-    an infinite one, and no values.
+    an infinite one, and no values. See `if_settled` for what is None.
     """
     rows = []
     for i, network in enumerate(training.networks):
@@ -105,10 +114,14 @@ def runs(training: Training, optimum: mtrelu.Solution) -> list[Data]:
             "objective": training.objectives[i],
             "excess": training.objectives[i] / optimum.certificate.dual - 1.0,
         }
+        stationarity = row["stationarity"]
+        row["settled"] = if_settled(stationarity, stationarity, SETTLED)
+        row["settled_excess"] = if_settled(row["excess"], stationarity, CERTIFIED)
         values = None if network is None else on_grid(network)
         row["values"] = values
-        row["bend"] = None if values is None else sharpest_bend(values)
-        row["residual"] = np.inf if network is None else residual(network)
+        row["roughness"] = None if values is None else roughness(values)
+        left = np.inf if network is None else residual(network)
+        row["residual"] = if_settled(left, stationarity, VISIBLE)
         rows.append(row)
     return rows
 

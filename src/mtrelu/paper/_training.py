@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mtrelu.paper.figure import Progress, Settings
-from mtrelu.paper.readings import SETTLED
+from mtrelu.paper.readings import REST, SETTLED
 from mtrelu.solvers.gradient import Training, train
 
 
@@ -35,7 +36,8 @@ def train_to_rest(
     seeds : list of int
         Where to start from.
     settings : mapping
-        ``width``; ``steps`` and ``rate`` of Adam; ``settling_steps`` at most after it.
+        ``width``; ``steps`` and ``rate`` of Adam; ``settling_steps`` at most after it; ``device``,
+        the CPU if not given; ``skip``, affine if not given.
     progress : callable, optional
         See `Figure.measure`.
     kept : Path, optional
@@ -47,9 +49,14 @@ def train_to_rest(
         Of all seeds; ``steps``, ``seconds`` are those of both together, ``history`` that of Adam.
     """
     total = settings["steps"] + settings["settling_steps"]
+    options = {
+        "width": settings["width"],
+        "device": settings.get("device", "cpu"),
+        "skip": settings.get("skip", "affine"),
+    }
     adam = train(
-        X, Y, alpha, seeds=seeds, width=settings["width"], steps=settings["steps"],
-        learning_rate=settings["rate"], tol=SETTLED / 10, checkpoint=kept,
+        X, Y, alpha, seeds=seeds, steps=settings["steps"], learning_rate=settings["rate"],
+        tol=REST, checkpoint=kept, **options,
         callback=None if progress is None else lambda now: progress(now.step, total),
     )  # fmt: skip
     going = [i for i, done in enumerate(adam.converged | adam.diverged) if not done]
@@ -58,7 +65,7 @@ def train_to_rest(
     # float64: near a stationary point the steps are below the resolution of float32.
     rest = train(
         X, Y, alpha, seeds=[seeds[i] for i in going], method="proximal",
-        steps=settings["settling_steps"], tol=SETTLED / 10, dtype="float64",
+        steps=settings["settling_steps"], tol=REST, dtype="float64", **options,
         start=[network for i in going if (network := adam.networks[i]) is not None],
         callback=None if progress is None
         else lambda now: progress(settings["steps"] + now.step, total),
@@ -75,3 +82,20 @@ def train_to_rest(
     return replace(
         adam, networks=networks, steps=steps, seconds=adam.seconds + rest.seconds, **parts
     )
+
+
+def if_settled(
+    value: float, stationarity: float, tolerance: float = 0.0, settled: float = SETTLED
+) -> float | None:
+    """Return a number to judge by; None if a network that still moves is above the tolerance.
+
+    The paper's networks are trained to convergence, so that one which is not is no instance of what
+    it says, unless it is good already. That a seed diverged, with infinite stationarity, is final.
+
+    Examples
+    --------
+    >>> if_settled(0.2, 1e-3), if_settled(0.2, 0.5), if_settled(0.2, 0.5, tolerance=0.3)
+    (0.2, None, 0.2)
+    """
+    moving = settled < stationarity < math.inf
+    return None if moving and value > tolerance else value

@@ -36,7 +36,8 @@ class Claim:
     sentence : str
         What is claimed, in our words.
     place : str
-        Where the paper says so.
+        Where the paper says so; starts with "follows from", "beyond the paper" or "a check" if it
+        does not.
     quantity : str
         What is measured, in words and with its unit.
     source : str
@@ -80,6 +81,11 @@ class Claim:
     tolerance: float
     reason: str
     limit: float | None = None
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether the paper says so."""
+        return not self.place.startswith(("follows from", "beyond the paper", "a check"))
 
     def judge(self, data: Any) -> Finding:
         """Compare every number with the tolerance and the limit.
@@ -146,7 +152,10 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, the claim's definition included."""
-        plain = asdict(self) | {"verdict": self.verdict.value}
+        plain = asdict(self) | {
+            "verdict": self.verdict.value,
+            "of_the_paper": self.claim.of_the_paper,
+        }
         if self.measured is not None and math.isinf(self.measured):
             plain["measured"] = str(self.measured)
         return plain
