@@ -12,7 +12,7 @@ import mtrelu
 from mtrelu.displays._style import BLUE, GREY, INK, RED, plain
 from mtrelu.network import ReLUNetwork
 from mtrelu.optimal_set import OptimalSet
-from mtrelu.paper._line import cost, dual_proof, mixture, slopes
+from mtrelu.paper._line import aligned_pairs, cost, dual_proof, mixture, slopes
 from mtrelu.paper.claim import Claim
 from mtrelu.paper.figure import Data, Figure, Progress, Settings, canvas
 from mtrelu.paper.readings import DIFFERENT
@@ -60,8 +60,8 @@ CLAIMS = (
     ),
     Claim(
         "second-order total variation",
-        "What the functions in the picture minimise is the second-order total variation: the path norm [3] is the total "
-        "variation of the slope.",
+        "What the functions in the picture minimise is the second-order total variation: "
+        "the path norm [3] is the total variation of the slope.",
         PLACE,
         "relative difference between the path norm and the sum of the slope changes that are seen "
         "in the values of the function",
@@ -83,8 +83,9 @@ CLAIMS = (
         "Together with a second task of other labels the optimal function of the data in the "
         "picture is unique, and it connects the dots of the first task.",
         "Section 1, below Figure 1",
-        "1 for each second task with which connecting the dots is proved, by a dual variable that is "
-        "computed here, to be the only optimal function; else 0, or open where rounding hides it",
+        "1 for each second task with which connecting the dots is proved, by a dual variable that "
+        "is computed here, to be the only optimal function; 0 where slope changes are aligned in "
+        "exact fractions, open where rounding hides it",
         "second_task[*].unique",
         "at least", 1.0,
         "It is yes or no.",
@@ -156,7 +157,10 @@ def _second_task(x: np.ndarray, y: np.ndarray, seed: int) -> dict[str, Any]:
     Y = np.column_stack([y, second])
     proof = dual_proof(x, Y)
     gap = cost(np.diff(slopes(x, Y), axis=0)) / proof.bound - 1.0
-    unique = None if proof.margin is None or gap > ROUNDING else proof.margin > 0.0
+    if aligned_pairs(x, Y):
+        unique: bool | None = False
+    else:
+        unique = None if proof.margin is None or gap > ROUNDING else proof.margin > 0.0
     return {"seed": seed, "labels": second, "gap": gap, "margin": proof.margin, "unique": unique}
 
 
