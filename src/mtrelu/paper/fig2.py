@@ -76,8 +76,8 @@ CLAIMS = (
     ),
     Claim(
         "aligned data have others",
-        "Where two neighbouring slope changes are aligned there are infinitely many minimisers, also "
-        "with several tasks.",
+        "Where two neighbouring slope changes are aligned there are infinitely many minimisers, "
+        "also with several tasks.",
         "Theorem 3.1, proof in appendix A.1",
         "relative duality gap of a second function, by mtrelu.certify, for inputs that are at "
         "least 1e-5 of their range apart",
@@ -106,8 +106,8 @@ CLAIMS = (
     ),
     Claim(
         "minimum Sobolev norm",
-        "Between the first and the last data point the solution of [3] is the interpolant of minimum norm "
-        "for the kernel of the Sobolev space H1.",
+        "Between the first and the last data point the solution of [3] is the interpolant of "
+        "minimum norm for the kernel of the Sobolev space H1.",
         "equation [6]",
         "largest difference of the two, relative to the largest label and in units of rounding "
         "times the condition of the kernel matrix",
@@ -126,8 +126,8 @@ CLAIMS = (
     ),
     Claim(
         "neuron sharing",
-        "All neurons of the function that connects the dots contribute to all outputs, although the "
-        "tasks are unrelated.",
+        "All neurons of the function that connects the dots contribute to all outputs, although "
+        "the tasks are unrelated.",
         "Section 3.1, below Remark 1",
         "share of the output weights of random data that are not zero",
         "generic[*].shared",

@@ -78,8 +78,8 @@ CLAIMS = (
     ),
     Claim(
         "cost of the knots",
-        "The cost of a function is the sum of the lengths of its slope changes: ‖δ + b − a‖ + ‖δ‖/(1 − τ) + "
-        "‖c − b + τδ/(1 − τ)‖ for the three knots of Figure 3.",
+        "The cost of a function is the sum of the lengths of its slope changes: ‖δ + b − a‖ + "
+        "‖δ‖/(1 − τ) + ‖c − b + τδ/(1 − τ)‖ for the three knots of Figure 3.",
         "Section 3.1, proof of Lemma 3.2",
         "difference of this formula from the network's path norm, relative",
         "aligned[*].formula_off",

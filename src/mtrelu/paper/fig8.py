@@ -122,7 +122,7 @@ def measure(settings: Settings, n_seeds: int, progress: Progress, kept: Path) ->
         {"draw": i} | _read([row for skip in SOLVED for row in done[f"optimum {i} {skip}"]["rows"]])
         for i in draws
     ]
-    trained = [
+    trained: list[Data] = [
         {"seed": i} | _read([done[f"trained {i} {skip}"] for skip in TRAINED]) for i in seeds
     ]
     for row in trained:
@@ -134,17 +134,15 @@ def measure(settings: Settings, n_seeds: int, progress: Progress, kept: Path) ->
 
 def _solved(draw: int, skip: str) -> Data:
     found = optimum(TASKS, draw, skip)
-    rows = [
-        without_network(row) | {"valid": found["proved"], "pattern": _pattern(row["network"])}
-        for row in found["networks"]
-    ]
+    rows = [without_network(row) | {"valid": found["proved"]} for row in found["networks"]]
+    rows[0]["pattern"] = _pattern(found["networks"][0]["network"]) if draw == 0 else None
     return {"objective": found["objective"], "rows": rows}
 
 
 def _trained(seed: int, skip: str, settings: Settings) -> Data:
     run = train(TASKS, seed, settings, skip)
     network = run["network"]
-    pattern = None if network is None else _pattern(network)
+    pattern = _pattern(network) if network is not None and seed == 0 else None
     return without_network(run) | {"valid": run["settled"], "pattern": pattern}
 
 

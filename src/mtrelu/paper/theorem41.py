@@ -57,8 +57,8 @@ CLAIMS = (
     ),
     MINIMISES(
         "one task: an l1 problem",
-        "For T = 1 the fit of the labels over the optimal features with an ℓ1 penalty yields output "
-        "weights that are optimal for the whole problem.",
+        "For T = 1 the fit of the labels over the optimal features with an ℓ1 penalty yields "
+        "output weights that are optimal for the whole problem.",
         "Section 4, equation [19]",
         "the network's own objective above that of the ℓ1 fit over its features, relative; open "
         "where the network is not proved optimal",
@@ -259,7 +259,7 @@ def _regime(sweep: Sweep) -> Data:
 
 
 def decided(low: float | None, high: float | None, border: float) -> float | None:
-    """Return the end of an interval nearer to a border; None if the border is in it, or no interval.
+    """Return the end of an interval nearer to a border; None if there is none or it contains it.
 
     Examples
     --------
