@@ -55,7 +55,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch):
     result = run("fig3", "fig6", "--seeds", 1)
     assert result.exit_code == 130
     assert "goes on from there" in result.stderr and "mtrelu-paper" in result.stderr
-    assert files("mtrelu-paper") == ["fig3.json", "fig3.png", "run.json"]
+    assert files("mtrelu-paper") == ["fig3.json", "fig3.png", "report.html", "run.json"]
 
 
 def bad(*words):
@@ -94,7 +94,7 @@ def test_a_folder_with_other_things():
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("mtrelu.paper.run.find_spec", lambda name: None)
-    assert 'pip install "mtrelu[plot]"' in bad("fig6")
+    assert 'pip install "mtrelu[reproduce]"' in bad("fig6")
 
 
 def test_figures_are_loaded_only_when_they_are_made(monkeypatch):

@@ -2,6 +2,7 @@ import copy
 import json
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,14 +15,18 @@ from mtrelu.paper.figure import plain
 pytest.importorskip("torch")
 
 # A larger penalty settles in a few steps.
-SMALL = {"weight_decay": 1e-3, "steps": 1500, "settling_steps": 400, "draws": 1}
+SMALL = {"weight_decay": 1e-3, "steps": 1500, "settling_steps": 3000, "draws": 1}
 
 
 def measured(**changed):
     steps = []
     settings = {**FIGURE.quick, **SMALL, **changed}
-    data = FIGURE.measure(settings, 3, lambda *step: steps.append(step), Path("kept.jsonl"))
-    assert steps == [(1, 2), (2, 2)]
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "kept.jsonl"
+        data = FIGURE.measure(settings, 3, lambda *step: steps.append(step), kept)
+        again = FIGURE.measure(settings, 3, lambda *step: None, kept)
+        assert plain(again) == plain(data)
+    assert steps == [(100, 200), (200, 200)]
     return json.loads(json.dumps(plain(data), allow_nan=False))
 
 
@@ -107,7 +112,7 @@ def test_every_claim_can_fail(data, claim, spoil):
 
 
 def test_seeds_that_diverge_are_reported():
-    data = measured(learning_rate=1e38, steps=50)
+    data = measured(rate=1e38, steps=50)
     groups = [data["single"], data["two"][0]]
     for group in groups:
         assert {each["status"] for each in group["networks"]} == {"diverged"}

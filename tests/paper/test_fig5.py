@@ -12,7 +12,12 @@ from mtrelu.paper import _squares, fig5
 from mtrelu.paper.claim import Verdict
 from mtrelu.paper.figure import plain
 
-TINY = {"width": 40, "steps_one": 300, "rate_one": 0.01, "steps_many": 60, "rate_many": 0.01}
+TINY = {
+    "width": 40,
+    "settling_steps": 20,
+    "one": {"steps": 300, "rate": 0.01},
+    "many": {"steps": 60, "rate": 0.01},
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_a_tiny_run_from_end_to_end(data):
     json.dumps(data, allow_nan=False)
     assert data["alpha"] == pytest.approx({"T = 1": 0.004, "T = 101": 0.404}, rel=1e-12)
     assert [run["seed"] for run in data["many"]["runs"]] == [0, 1]
-    assert {each.verdict for each in fig5.FIGURE.findings(data)} >= {Verdict.HOLDS, Verdict.FAILS}
+    assert {each.verdict for each in fig5.FIGURE.findings(data)} >= {Verdict.HOLDS, Verdict.OPEN}
 
 
 def test_what_is_certified_does_not_depend_on_training(data):
@@ -46,8 +51,10 @@ def test_what_is_certified_does_not_depend_on_training(data):
         "kernel fit of optimal neurons",
     ):
         assert verdict(data, name) is Verdict.HOLDS
-    # So few steps of so few neurons are not optimal, and the excess says so.
-    assert verdict(data, "101 tasks: as good as optimal") is Verdict.FAILS
+    # So few steps do not settle, and what is not settled refutes nothing.
+    assert all(run["excess"] > 1e-3 for run in data["many"]["runs"])
+    for name in ("as good as optimal", "converged", "the optimal function", "nearly identical"):
+        assert verdict(data, f"101 tasks: {name}") is Verdict.OPEN
 
 
 def test_excess_against_the_objective_written_out(data):
@@ -63,7 +70,7 @@ def test_excess_against_the_objective_written_out(data):
     ("name", "wrong"),
     [
         ("single task: as good as optimal",
-         lambda d: d["single"]["runs"][1].update(excess="inf")),
+         lambda d: d["single"]["runs"][1].update(settled_excess="inf")),
         ("single task: several optima",
          lambda d: d["optima"]["single"][0].update(unique=True)),
         ("single task: how far optima differ",
@@ -71,14 +78,14 @@ def test_excess_against_the_objective_written_out(data):
         ("single task: seeds show it", lambda d: d["single"].update(spread=1e-6)),
         ("101 tasks: one optimum", lambda d: d["optima"]["many"][1].update(unique=False)),
         ("101 tasks: the optimal function",
-         lambda d: d["many"]["runs"][0].update(from_optimum=0.06)),
-        ("101 tasks: nearly identical", lambda d: d["many"].update(spread=0.06)),
+         lambda d: d["many"]["runs"][0].update(from_optimum=0.11)),
+        ("101 tasks: nearly identical", lambda d: d["many"].update(spread=0.11)),
         ("kernel fit of trained neurons",
-         lambda d: d["many"]["runs"][1].update(from_kernel=0.06)),
+         lambda d: d["many"]["runs"][1].update(from_kernel=0.11)),
         ("kernel fit of optimal neurons",
-         lambda d: d["optima"]["many"][0].update(from_kernel=0.06)),
-        ("smoother, trained", lambda d: d["smoother"].update(trained=0.6)),
-        ("101 tasks: λ ≈ 0", lambda d: d["optima"]["many"][0].update(residual=0.06)),
+         lambda d: d["optima"]["many"][0].update(from_kernel=0.11)),
+        ("smoother, trained", lambda d: d["smoother"].update(trained=1.1)),
+        ("101 tasks: λ ≈ 0", lambda d: d["optima"]["many"][0].update(residual=0.11)),
     ],
 )  # fmt: skip
 def test_claims_fail_on_wrong_data(data, name, wrong):
@@ -90,7 +97,7 @@ def test_claims_fail_on_wrong_data(data, name, wrong):
 def test_what_is_missing_leaves_a_claim_open(data):
     changed = copy.deepcopy(data)
     for run in changed["many"]["runs"]:
-        run["from_optimum"] = 0.01
+        run["from_optimum"] = 0.001
     assert verdict(changed, "101 tasks: the optimal function") is Verdict.HOLDS
     changed["many"]["runs"][1]["from_optimum"] = None
     assert verdict(changed, "101 tasks: the optimal function") is Verdict.OPEN
@@ -131,16 +138,21 @@ def test_an_interrupted_run_goes_on(data, kept, monkeypatch):
     np.testing.assert_array_equal(again["kernel"]["values"], data["kernel"]["values"])
 
 
-def test_sharpest_bend_of_known_functions():
+def test_roughness_of_known_functions():
     x, y = _squares.grid().T
-    assert _squares.sharpest_bend(3.0 * x - y + 1.0) == pytest.approx(0.0, abs=1e-12)
-    assert _squares.sharpest_bend(np.maximum(2.0 * y, 0.0)) == pytest.approx(2.0)
+    assert _squares.roughness(3.0 * x - y + 1.0)[:2] == pytest.approx([0.0, 0.0], abs=1e-12)
+    # The largest slope of a plane along axes and diagonals; the mean square over all of them.
+    slopes = np.array([3.0, -1.0, np.sqrt(2.0), 2.0 * np.sqrt(2.0)])
+    n = np.array([33 * 32, 33 * 32, 32 * 32, 32 * 32])
+    mean = np.sqrt(np.sum(n * slopes**2) / n.sum())
+    assert _squares.roughness(3.0 * x - y)[2:] == pytest.approx([3.0, mean])
+    assert _squares.roughness(np.maximum(2.0 * y, 0.0))[0] == pytest.approx(2.0)
     # Along (1, 1)/√2 the slope changes by √2, along an axis by 1.
-    assert _squares.sharpest_bend(np.maximum(x + y, 0.0)) == pytest.approx(np.sqrt(2.0))
-    assert _squares.sharpest_bend(np.maximum(x - y, 0.0)) == pytest.approx(np.sqrt(2.0))
+    assert _squares.roughness(np.maximum(x + y, 0.0))[0] == pytest.approx(np.sqrt(2.0))
+    assert _squares.roughness(np.maximum(x - y, 0.0))[0] == pytest.approx(np.sqrt(2.0))
     # Many neurons in place of one, all well within a step, bend as much.
     split = np.mean([np.abs(x - shift) for shift in np.linspace(-0.01, 0.01, 7)], axis=0)
-    assert 0.9 * 2.0 < _squares.sharpest_bend(split) <= 2.0 + 1e-12
+    assert 0.9 * 2.0 < _squares.roughness(split)[0] <= 2.0 + 1e-12
 
 
 def test_the_kernel_fit_is_the_ridge_regression_of_its_features():

@@ -3,7 +3,15 @@ import pytest
 from scipy.optimize import linprog
 
 import mtrelu
-from mtrelu.paper._line import aligned_pairs, cost, dual_proof, mixture, slopes, through
+from mtrelu.paper._line import (
+    aligned_pairs,
+    cost,
+    dual_proof,
+    mixture,
+    slope_changes,
+    slopes,
+    through,
+)
 
 
 def data(seed, N, T):
@@ -73,8 +81,55 @@ def cheapest(x, Y):
 def test_the_bound_is_what_a_linear_program_finds(seed):
     x, Y = data(seed, 8, 1)
     total = cost(np.diff(slopes(x, Y), axis=0))
-    assert abs(dual_proof(x, Y).gap) < 1e-11
+    assert dual_proof(x, Y).bound == pytest.approx(total, rel=1e-12)
     assert cheapest(x, Y) == pytest.approx(total, rel=1e-6)
+
+
+@pytest.mark.parametrize("T", [1, 3])
+def test_the_bound_is_that_of_a_dual_variable(T):
+    """P itself, with Σ p_i (x_i − b)₊ = U(b), and what it says of interpolants."""
+    x, Y = np.cumsum(np.random.default_rng(T).uniform(0.5, 1.5, 7)), data(T, 7, T)[1]
+    changes = np.diff(slopes(x, Y), axis=0)
+    U = np.zeros_like(Y)
+    U[1:-1] = changes / np.linalg.norm(changes, axis=1, keepdims=True)
+    steps = slopes(x, U)
+    P = np.diff(np.vstack([0 * steps[:1], steps, 0 * steps[:1]]), axis=0)
+    b = np.linspace(x[0] - 1.0, x[-1] + 1.0, 997)
+    at_b = np.maximum(x - b[:, np.newaxis], 0.0) @ P
+    expected = np.column_stack([np.interp(b, x, each, left=0.0, right=0.0) for each in U.T])
+    np.testing.assert_allclose(at_b, expected, atol=1e-12)
+    assert np.linalg.norm(at_b, axis=1).max() <= 1.0 + 1e-12
+    # No free line: P sees neither constants nor slopes.
+    np.testing.assert_allclose(np.vstack([np.ones(7), x]) @ P, 0.0, atol=1e-12)
+    assert dual_proof(x, Y).bound == pytest.approx(float(np.sum(P * Y)), rel=1e-12)
+    # Every other interpolant costs at least as much.
+    for seed in range(20):
+        extra = np.random.default_rng(seed).uniform(x[0], x[-1], 3)
+        knots = np.sort(np.append(x, extra))
+        values = through(x, Y)(knots)
+        bent = np.isin(knots, extra)
+        values[bent] += np.random.default_rng(seed).standard_normal((3, T))
+        other = cost(np.diff(slopes(knots, values), axis=0))
+        assert other >= dual_proof(x, Y).bound * (1.0 - 1e-12)
+
+
+@pytest.mark.parametrize("apart", [1e-6, 1e-9, 1e-12])
+def test_the_bound_survives_inputs_that_nearly_coincide(apart):
+    x, Y = data(4, 20, 3)
+    x[11] = x[10] + apart
+    gap = through(x, Y).path_cost() / dual_proof(x, Y).bound - 1.0
+    assert abs(gap) < 1e-13
+
+
+def test_slope_changes_without_rounding():
+    x, Y = np.array([0.0, 0.1, 0.3, 1.0]), np.array([[1.0], [0.2], [0.3], [7.0]])
+    exact = slope_changes(x, Y)
+    np.testing.assert_allclose(
+        np.array(exact, dtype=float), np.diff(slopes(x, Y), axis=0), rtol=1e-12
+    )
+    # Along a straight line of any floating-point numbers they are exactly zero.
+    straight = np.array([0.1, 0.2, 0.3])[:, np.newaxis]
+    assert slope_changes(straight[:, 0], 2.0 * straight) == [[0]]
 
 
 @pytest.mark.parametrize("T", [1, 2, 5])
@@ -83,7 +138,8 @@ def test_the_margin_says_where_knots_can_be(T):
     for seed in range(40):
         x, Y = data(seed, 6, T)
         proof, unique = dual_proof(x, Y), not aligned_pairs(x, Y)
-        assert abs(proof.gap) < 1e-10
+        total = cost(np.diff(slopes(x, Y), axis=0))
+        assert proof.bound == pytest.approx(total, rel=1e-10)
         assert (proof.margin is not None) == unique
         assert proof.margin is None or 0.0 < proof.margin <= 1.0
         seen.add(unique)

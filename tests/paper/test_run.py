@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import re
 from base64 import b64decode
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import pytest
 from matplotlib.figure import Figure as Picture
@@ -23,8 +25,13 @@ class Toys:
     """Two figures that count how often they are measured."""
 
     def __init__(self):
-        self.measured, self.kept, self.fail = [], {}, False
-        self.figures = {name: self.toy(name) for name in ("one", "two")}
+        self.measured, self.kept, self.fail, self.trains = [], {}, False, []
+        self.claims = [
+            claim("length", "rows[0].off", 0.5),
+            claim("width", "rows[*].off", 0.5),
+            claim("height", "missing[*]", 0.5),
+        ]
+        self.quick = {"size": 1}
 
     def toy(self, name):
         def measure(settings, n_seeds, progress, kept):
@@ -37,20 +44,16 @@ class Toys:
             values = [settings["size"] / 10, float("inf") if name == "two" else 0.0]
             return {"rows": [{"off": value} for value in values], "missing": [float("nan")]}
 
-        claims = (
-            claim("length", "rows[0].off", 0.5),
-            claim("width", "rows[*].off", 0.5),
-            claim("height", "missing[*]", 0.5),
-        )
-        return Figure(name, f"Figure {name}", f"About {name}.", "A picture.", claims, {"size": 1},
-                      {"size": 2}, measure, lambda data: Picture(figsize=(1, 1)))  # fmt: skip
+        return Figure(name, f"Figure {name}", f"About {name}.", "A picture.", tuple(self.claims),
+                      self.quick, {"size": 2}, measure, lambda data: Picture(figsize=(1, 1)),
+                      name in self.trains)  # fmt: skip
 
 
 @pytest.fixture
 def toys(monkeypatch):
     toys = Toys()
-    monkeypatch.setattr(room, "NAMES", tuple(toys.figures))
-    monkeypatch.setattr(room, "figure", toys.figures.__getitem__)
+    monkeypatch.setattr(room, "NAMES", ("one", "two"))
+    monkeypatch.setattr(room, "figure", toys.toy)
     return toys
 
 
@@ -99,7 +102,9 @@ class TestResume:
         out, toys.fail = tmp_path / "out", True
         with pytest.raises(KeyboardInterrupt):
             reproduce([], out)
-        assert files(out) == ["one.json", "one.png", "run.json", "two.unfinished.jsonl"]
+        assert files(out) == [
+            "one.json", "one.png", "report.html", "run.json", "two.unfinished.jsonl",
+        ]  # fmt: skip
         before = (out / "one.json").read_bytes()
         toys.fail = False
         records = reproduce([], out)
@@ -115,14 +120,29 @@ class TestResume:
         report = (out / "report.html").read_text()
         assert report.index("Figure one") < report.index("Figure two")
 
-    @pytest.mark.parametrize("damage", ["half a file", "no picture"])
-    def test_damaged_figures_are_made_again(self, toys, tmp_path, damage):
+    def test_a_picture_that_is_lost_is_drawn_again(self, toys, tmp_path):
+        out = tmp_path / "out"
+        reproduce([], out)
+        before = (out / "one.png").read_bytes()
+        (out / "one.png").unlink()
+        reproduce(["two"], out)
+        assert toys.measured == ["one", "two"] and (out / "one.png").read_bytes() == before
+
+    def test_claims_are_judged_by_their_present_definition(self, toys, tmp_path):
         out = tmp_path / "out"
         reproduce(["one"], out)
-        if damage == "no picture":
-            (out / "one.png").unlink()
-        else:
-            (out / "one.json").write_text('{"figure": "o')
+        stricter = [dataclasses.replace(each, tolerance=1e-9) for each in toys.claims]
+        toys.claims[:] = stricter
+        record = reproduce(["one"], out)[0]
+        assert toys.measured == ["one"]
+        assert [each["verdict"] for each in record["claims"]][:2] == ["does not hold"] * 2
+        assert json.loads((out / "one.json").read_text()) == record
+        assert "1e-09" in (out / "report.html").read_text()
+
+    def test_damaged_figures_are_made_again(self, toys, tmp_path):
+        out = tmp_path / "out"
+        reproduce(["one"], out)
+        (out / "one.json").write_text('{"figure": "o')
         reproduce(["one"], out)
         assert toys.measured == ["one", "one"] and json.loads((out / "one.json").read_text())
 
@@ -152,7 +172,7 @@ class TestRefusals:
 
     def test_a_figure_with_other_settings(self, toys, tmp_path):
         reproduce(["one"], tmp_path / "out")
-        toys.figures["one"].quick["size"] = 7
+        toys.quick["size"] = 7
         with pytest.raises(InvalidInputError, match="one with other settings"):
             reproduce(["one"], tmp_path / "out")
 
@@ -187,9 +207,31 @@ class TestRefusals:
 
     def test_without_matplotlib_the_extra_is_named(self, toys, tmp_path, monkeypatch):
         monkeypatch.setattr(room, "find_spec", lambda name: None)
-        with pytest.raises(MissingExtraError, match=re.escape("mtrelu[plot]")):
+        with pytest.raises(MissingExtraError, match=re.escape("mtrelu[reproduce]")):
             reproduce(["one"], tmp_path / "out")
         assert files(tmp_path) == [] and toys.measured == []
+
+    def test_without_torch_nothing_is_begun(self, toys, tmp_path, monkeypatch):
+        toys.trains.append("two")
+        monkeypatch.setattr(
+            room, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+        )
+        with pytest.raises(MissingExtraError, match=r"torch.*mtrelu\[reproduce\]"):
+            reproduce([], tmp_path / "out")
+        assert files(tmp_path) == [] and toys.measured == []
+        assert reproduce(["one"], tmp_path / "out")
+
+    @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+    def test_a_device_that_is_not_there(self, toys, tmp_path, device):
+        pytest.importorskip("torch")
+        toys.trains.append("two")
+        with pytest.raises(InvalidInputError, match=device):
+            reproduce([], tmp_path / "out", device=device)
+        assert files(tmp_path) == [] and toys.measured == []
+
+    def test_what_a_kill_left_of_the_first_file_is_no_other_run(self, toys, tmp_path):
+        (tmp_path / ".run.json.part-1").write_text("{")
+        assert reproduce(["one"], tmp_path)
 
 
 class TestReport:
@@ -200,8 +242,8 @@ class TestReport:
         return (self.out / "report.html").read_text(encoding="utf-8")
 
     def test_the_claims_come_first(self, report):
-        assert report.index("All claims") < report.index("<img")
-        table = report[report.index("All claims") : report.index("<img")]
+        assert report.index("Claims of the paper") < report.index("<img")
+        table = report[report.index("Claims of the paper") : report.index("<img")]
         assert table.count("holds</span>") == 3  # three of the six
         assert table.count("does not hold</span>") == 1
         assert table.count("cannot be decided here</span>") == 2
@@ -227,5 +269,5 @@ class TestReport:
     def test_time_machine_reason_and_command(self, report):
         assert report.count("Because of &lt;rounding&gt;.") == 6
         assert "NumPy" in report and re.search(r"Measured in \d+\.\d s", report)
-        assert "mtrelu reproduce one two --quick --seeds 2 --out DIR" in report
+        assert "mtrelu reproduce one two --quick --seeds 2 --device cpu --out DIR" in report
         assert "1 open" in report and "1 against it" in report

@@ -2,6 +2,7 @@ import copy
 import json
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mtrelu.optimal_set import Verdict as Uniqueness
 from mtrelu.paper import training_optimum
 from mtrelu.paper.claim import Verdict
 from mtrelu.paper.figure import plain
-from mtrelu.paper.training_optimum import FIGURE, problem_of, spread_of
+from mtrelu.paper.training_optimum import FIGURE, problem_of
 
 pytest.importorskip("torch")
 
@@ -21,7 +22,8 @@ SMALL = {
     "n_tasks": [1, 2],
     "networks": 2,
     "grid": 9,
-    "methods": {"adam": {"steps": 300, "learning_rate": 1e-2}},
+    "steps": 300,
+    "settling_steps": 500,
 }
 
 
@@ -56,7 +58,7 @@ def test_small_settings_run_end_to_end(data):
         assert [cell["neurons"] for cell in group["cells"]] == [8, 16, 64]
         assert group["bound"] <= group["objective"] * (1 + 1e-12)
         assert all(seed["excess"] >= 0.0 for cell in group["cells"] for seed in cell["seeds"])
-    assert len(data["adam"]["line"]["N²"]) == 4
+    assert len(data["seeds"]["line"]["N²"]) == 4
     assert set(verdicts(data)) == {claim.name for claim in FIGURE.claims}
 
 
@@ -95,8 +97,7 @@ def _without_seconds(groups):
 
 
 def test_seeds_that_diverge_are_reported(tmp_path):
-    methods = {"adam": {"steps": 20, "learning_rate": 1e38}}
-    data = measured(tmp_path / "kept.jsonl", methods=methods, n_tasks=[1])
+    data = measured(tmp_path / "kept.jsonl", steps=20, rate=1e38, n_tasks=[1])
     seeds = [s for g in data["groups"] for c in g["cells"] for s in c["seeds"]]
     assert len(seeds) == 12
     assert {each["status"] for each in seeds} == {"diverged"}
@@ -113,17 +114,17 @@ def test_seeds_that_diverge_are_reported(tmp_path):
     [
         (
             "two squares, width N: reached",
-            lambda d: d["adam"]["squares"]["N"][0].update(settled_excess=0.01),
+            lambda d: d["seeds"]["squares"]["N"][0].update(settled_excess=0.01),
         ),
         (
             "one input, width N²: reached",
-            lambda d: d["adam"]["line"]["N²"][0].update(settled_excess="inf"),
+            lambda d: d["seeds"]["line"]["N²"][0].update(settled_excess="inf"),
         ),
         ("typical network, width N²", lambda d: d["widest"][0].update(settled_median=0.01)),
         ("seeds agree where the optimum is unique", lambda d: d["unique"].append({"spread": 0.2})),
         (
             "seeds spread where it is not",
-            lambda d: d["several"].append({"share_of_range": 0.3}),
+            lambda d: d["several"].append({"share": 0.005}),
         ),
     ],
 )
@@ -135,36 +136,42 @@ def test_claims_can_fail(data, claim, spoil):
 def test_seeds_that_are_not_settled_leave_a_claim_open():
     settled = {"excess": 0.2, "settled_excess": 0.2}
     running = {"excess": 0.2, "settled_excess": None}
-    reached = {"excess": 1e-4, "settled_excess": 1e-4}
+    reached = {"excess": 1e-7, "settled_excess": 1e-7}
     median = training_optimum._settled_median
     assert median([settled, settled, running]) == 0.2
     assert median([settled, running, running]) is None
-    assert median([reached, reached, running]) == 1e-4
+    assert median([reached, reached, running]) == 1e-7
 
 
-def test_spread_is_over_networks_that_reached_the_optimum():
-    lines = [
-        mtrelu.ReLUNetwork.from_knots([], np.zeros((0, 1)), [slope], [0.0])
-        for slope in (1.0, 1.5, 9.0)
-    ]
-    points = np.array([[-1.0], [2.0]])
-    assert spread_of(lines, np.array([0.0, 1e-4, 0.5]), points) == pytest.approx(1.0)
-    assert spread_of([lines[0], None], np.array([0.0, np.inf]), points) is None
+def test_spread_and_share_of_given_networks(monkeypatch, tmp_path):
+    """Two networks that reached the optimum of one task, and one that did not and is far off."""
+    X, Y = problem_of("line", 1)
+    solution = mtrelu.solve(X, Y, 0.3, tol=1e-10)
+    optima = solution.optimal_set()
+    far = mtrelu.ReLUNetwork.from_knots([], np.zeros((0, 1)), [9.0], [0.0])
+    networks = [*optima.sample(2, random_state=0), far]
 
+    def given(X, Y, alpha, seeds, settings):
+        best = solution.certificate.primal
+        return SimpleNamespace(
+            networks=networks, objectives=np.array([best, best, 2 * best]), seconds=0.0,
+            stationarity=np.zeros(3), diverged=np.zeros(3, bool),
+            settings=SimpleNamespace(seeds=(0, 1, 2)),
+        )  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("verdict", "spread", "width", "words"),
-    [
-        ("UNIQUE", 0.01, 0.0, "because the optimum is unique"),
-        ("UNIQUE", 0.5, 0.0, "not settled"),
-        ("NOT_UNIQUE", 0.9, 1.0, "because the optimum is not unique"),
-        ("NOT_UNIQUE", 0.1, 1.0, "prefers"),
-        ("NOT_UNIQUE", None, 1.0, "fewer than two"),
-        ("UNDECIDED", 0.1, None, "undecided"),
-    ],
-)
-def test_says_why_seeds_agree(verdict, spread, width, words):
-    assert words in training_optimum._why(Uniqueness[verdict], spread, width)
+    monkeypatch.setattr(training_optimum, "train_to_rest", given)
+    data = measured(tmp_path / "kept.jsonl", n_tasks=[1])
+    points = np.linspace(-1.0, 1.0, 9)[:, np.newaxis]
+    low, high = optima.range(points)
+    apart = np.abs(networks[0](points) - networks[1](points))
+    cell = data["groups"][0]["cells"][0]
+    assert cell["reached"] == 2
+    assert cell["spread"] == pytest.approx(apart.max() / np.abs(Y).max())
+    widest = np.argmax(high - low)
+    if optima.verdict is Uniqueness.NOT_UNIQUE:
+        assert cell["share"] == pytest.approx(apart.flat[widest] / (high - low).max())
+    else:
+        assert cell["share"] is None
 
 
 def test_draws_what_is_stored(data):

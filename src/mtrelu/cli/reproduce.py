@@ -29,10 +29,13 @@ def reproduce(
         Path,
         typer.Option(metavar="DIR", help="The folder to write, or to go on with."),
     ] = Path("mtrelu-paper"),
-    seeds: Annotated[int, typer.Option(help="How many random draws of everything random.")] = 5,
+    seeds: Annotated[int, typer.Option(help="How many random draws of what is random.")] = 5,
     full: Annotated[
         bool, typer.Option("--full/--quick", help="For the record, or for a look.")
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="Where networks are trained: cpu, cuda or cuda:1.")
+    ] = "cpu",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -48,7 +51,7 @@ def reproduce(
 
     try:
         records = make(
-            figures or [], out, n_seeds=seeds, full=full,
+            figures or [], out, n_seeds=seeds, full=full, device=device,
             watch=lambda figure: output.progress(_short(figure)),
         )  # fmt: skip
     except (KeyboardInterrupt, SystemError) as error:

@@ -40,11 +40,11 @@ def through(x: FloatArray, Y: FloatArray, first: Any = None) -> ReLUNetwork:
     return ReLUNetwork.from_knots(knots, np.diff(s, axis=0), s[0], Y[0] - s[0] * x[0])
 
 
-def aligned_pairs(x: FloatArray, Y: FloatArray) -> list[int]:
-    """Return the i for which [7] and [8] are nonzero and aligned, in exact arithmetic.
+def slope_changes(x: FloatArray, Y: FloatArray) -> list[list[Fraction]]:
+    """Return the slope changes of connect-the-dots in exact arithmetic, N - 2 rows of T fractions.
 
-    Floating-point numbers are fractions, so that the condition of Theorem 3.1 can be decided for
-    them without rounding. Counted from 0: segment i, from data point i to i + 1.
+    Floating-point numbers are fractions. Where data points are close, slopes are large, and their
+    differences in floating point are wrong by as much as rounding is enlarged.
     """
     at = [Fraction(float(each)) for each in x]
     labels = [[Fraction(float(each)) for each in row] for row in Y]
@@ -52,7 +52,15 @@ def aligned_pairs(x: FloatArray, Y: FloatArray) -> list[int]:
         [(b - a) / (at[i + 1] - at[i]) for a, b in zip(labels[i], labels[i + 1], strict=True)]
         for i in range(len(at) - 1)
     ]
-    d = [[b - a for a, b in zip(s[i], s[i + 1], strict=True)] for i in range(len(s) - 1)]
+    return [[b - a for a, b in zip(s[i], s[i + 1], strict=True)] for i in range(len(s) - 1)]
+
+
+def aligned_pairs(x: FloatArray, Y: FloatArray) -> list[int]:
+    """Return the i for which [7] and [8] are nonzero and aligned, in exact arithmetic.
+
+    Counted from 0: segment i, from data point i to i + 1.
+    """
+    d = slope_changes(x, Y)
     found = []
     for i in range(len(d) - 1):
         u, v = d[i], d[i + 1]
@@ -72,14 +80,14 @@ class DualProof:
 
     Attributes
     ----------
-    gap : float
-        How far connect-the-dots is above the bound, relative to its cost.
+    bound : float
+        Below the cost of every interpolant, up to a few rounding errors of its own size.
     margin : float or None
         1 − ‖U‖ at its smallest between data points: if it is positive, no optimal function has a
         knot there, and connect-the-dots is the only one. None when it is not told from zero.
     """
 
-    gap: float
+    bound: float
     margin: float | None
 
 
@@ -87,27 +95,24 @@ def dual_proof(x: FloatArray, Y: FloatArray) -> DualProof:
     """Bound the cost of all interpolants from below by a dual variable.
 
     Let U be continuous, linear between data points, zero outside of them, with the direction of
-    the slope change of connect-the-dots at each. Its second differences are a dual variable P with
-    Σ_i p_i (x_i − b)₊ = U(b), so that every interpolant costs at least Σ_i p_i·y_i / max ‖U‖, and
-    an optimal one has knots only where ‖U‖ is at its maximum.
+    the slope change δ_i of connect-the-dots at each. Its second differences are a dual variable P
+    with Σ_i p_i (x_i − b)₊ = U(b), so that every interpolant costs at least Σ_i p_i·y_i / max ‖U‖,
+    and an optimal one has knots only where ‖U‖ is at its maximum.
+
+    Summed by parts, Σ_i p_i·y_i = Σ_i U(x_i)·δ_i, and ‖U‖ is largest at a data point because
+    norms are convex. P itself, whose entries are as large as points are close, is not needed, and
+    with exact δ_i rounding stays that of some ten norms however close points are.
     """
-    s = slopes(x, Y)
-    changes = np.diff(s, axis=0)
+    changes = np.array(slope_changes(x, Y), dtype=np.float64).reshape(-1, Y.shape[1])
     norms = np.linalg.norm(changes, axis=1)
     nonzero = norms > 0.0
-    U = np.zeros_like(Y)
+    U = np.zeros_like(Y, dtype=np.float64)
     U[1:-1][nonzero] = changes[nonzero] / norms[nonzero, np.newaxis]
-    steps = slopes(x, U)
-    P = np.diff(np.vstack([np.zeros_like(steps[:1]), steps, np.zeros_like(steps[:1])]), axis=0)
-    middles = 0.5 * (x[1:] + x[:-1])
-    hinges = np.maximum(x - np.concatenate([x, middles])[:, np.newaxis], 0.0)
-    largest = float(np.linalg.norm(hinges @ P, axis=1).max())
-    total = float(norms.sum())
+    largest = float(np.linalg.norm(U, axis=1).max()) or 1.0
     # Between two unit vectors the norm is convex, so that it is below 1 if it is in the middle.
     margin = float(1.0 - np.linalg.norm(0.5 * (U[1:] + U[:-1]), axis=1).max())
     return DualProof(
-        (total - float(np.sum(P * Y)) / largest) / total,
-        margin if abs(margin) > RESOLVED else None,
+        float(np.sum(U[1:-1] * changes)) / largest, margin if abs(margin) > RESOLVED else None
     )
 
 

@@ -11,9 +11,11 @@ import mtrelu
 from mtrelu.displays._style import INK, RED
 from mtrelu.kernels.neuron import NeuronKernel
 from mtrelu.network import ReLUNetwork
+from mtrelu.paper._training import if_settled, train_to_rest
 from mtrelu.paper.figure import Data, Progress, Settings
+from mtrelu.paper.readings import CERTIFIED, SETTLED, VISIBLE
 from mtrelu.regime.designs import DESIGNS
-from mtrelu.solvers.gradient import Training, train
+from mtrelu.solvers.gradient import Training
 
 DESIGN = DESIGNS["two-squares"]
 MANY = 101
@@ -23,23 +25,6 @@ TOL = 1e-12
 N_GRID = 33
 SPACING = 2.0 / (N_GRID - 1)
 """The square is looked at on a grid of 33 x 33 points, which contains the data."""
-
-SIMILAR = 0.05
-SIMILAR_REASON = (
-    "The paper shows surfaces in print and calls them very similar, nearly identical or highly "
-    "variable, without a number. One twentieth of the label range is read as what the eye tells "
-    "apart in such a picture."
-)
-NEAR_OPTIMAL = 1e-3
-NEAR_REASON = (
-    "The paper checked optimality with a convex solver and names no precision; three equal digits "
-    "are taken as agreement."
-)
-SETTLED = 1e-2
-SETTLED_REASON = (
-    "The paper trains to convergence and does not say how that was seen. At this stationarity the "
-    "objective is above that of the stationary point by about its square, 1e-4."
-)
 
 
 def alpha_of(n_tasks: int) -> float:
@@ -74,45 +59,49 @@ def apart(first: Any, second: Any) -> float | None:
     return float(np.abs(np.subtract(first, second)).max())
 
 
-def sharpest_bend(values: Any) -> float:
-    """Largest change of slope from one grid step to the next, along axes and diagonals.
+def roughness(values: Any) -> list[float]:
+    """Return four measures of how rough a function on the grid is; smooth means small.
 
-    It adds up neurons whose hyperplanes are much closer than a grid step, so it does not matter
-    that training splits one bend into many neurons.
+    They are the largest change of slope from one grid step to the next, its root mean square, the
+    largest slope, and its root mean square, along axes and diagonals. All add up neurons whose
+    hyperplanes are much closer than a grid step, so that it does not matter that training splits
+    one bend into many neurons.
 
     Examples
     --------
-    >>> round(sharpest_bend(np.abs(grid()[:, 0])), 12)
-    2.0
+    >>> bend, _, slope, _ = roughness(np.abs(grid()[:, 0]))
+    >>> round(bend, 12), round(slope, 12)
+    (2.0, 1.0)
     """
     f = np.reshape(values, (N_GRID, N_GRID))
-    along = (f, f.T)
-    bends = [np.abs(g[2:] - 2.0 * g[1:-1] + g[:-2]).max() / SPACING for g in along]
-    across = (f, f[:, ::-1])
-    bends += [
-        np.abs(g[2:, 2:] - 2.0 * g[1:-1, 1:-1] + g[:-2, :-2]).max() / (math.sqrt(2.0) * SPACING)
-        for g in across
-    ]
-    return float(max(bends))
+    slopes, bends = [], []
+    for g in (f, f.T):
+        slopes.append(np.diff(g, axis=0) / SPACING)
+        bends.append(np.diff(g, 2, axis=0) / SPACING)
+    step = math.sqrt(2.0) * SPACING
+    for g in (f, f[:, ::-1]):
+        slopes.append((g[1:, 1:] - g[:-1, :-1]) / step)
+        bends.append((g[2:, 2:] - 2.0 * g[1:-1, 1:-1] + g[:-2, :-2]) / step)
+    measures = []
+    for parts in (bends, slopes):
+        flat = np.concatenate([np.ravel(part) for part in parts])
+        measures += [float(np.abs(flat).max()), float(np.sqrt(np.mean(flat**2)))]
+    return measures
 
 
 def trained(
     X: Any, Y: Any, alpha: float, seeds: list[int], settings: Settings, progress: Progress
 ) -> Training:
     """Train as Appendix B: Adam, 800 neurons; steps and rate are ours, which it does not give."""
-    many = "many" if Y.shape[1] > 1 else "one"
-    return train(
-        X, Y, alpha, seeds=seeds, width=settings["width"], steps=settings[f"steps_{many}"],
-        learning_rate=settings[f"rate_{many}"], tol=SETTLED / 10,
-        callback=lambda now: progress(now.step, now.n_steps),
-    )  # fmt: skip
+    own = settings["many" if Y.shape[1] > 1 else "one"]
+    return train_to_rest(X, Y, alpha, seeds, {**settings, **own}, progress)
 
 
 def runs(training: Training, optimum: mtrelu.Solution) -> list[Data]:
     """What became of each seed, against the certified optimum; nothing is left out.
 
     The excess is proved: it is above the optimum's certified lower bound. A seed that diverged has
-    an infinite one, and no values.
+    an infinite one, and no values. See `if_settled` for what is None.
     """
     rows = []
     for i, network in enumerate(training.networks):
@@ -125,10 +114,14 @@ def runs(training: Training, optimum: mtrelu.Solution) -> list[Data]:
             "objective": training.objectives[i],
             "excess": training.objectives[i] / optimum.certificate.dual - 1.0,
         }
+        stationarity = row["stationarity"]
+        row["settled"] = if_settled(stationarity, stationarity, SETTLED)
+        row["settled_excess"] = if_settled(row["excess"], stationarity, CERTIFIED)
         values = None if network is None else on_grid(network)
         row["values"] = values
-        row["bend"] = None if values is None else sharpest_bend(values)
-        row["residual"] = np.inf if network is None else residual(network)
+        row["roughness"] = None if values is None else roughness(values)
+        left = np.inf if network is None else residual(network)
+        row["residual"] = if_settled(left, stationarity, VISIBLE)
         rows.append(row)
     return rows
 

@@ -36,7 +36,8 @@ class Claim:
     sentence : str
         What is claimed, in our words.
     place : str
-        Where the paper says so.
+        Where the paper says so; starts with "follows from", "beyond the paper" or "a check" if it
+        does not.
     quantity : str
         What is measured, in words and with its unit.
     source : str
@@ -48,6 +49,10 @@ class Claim:
         In the unit of the quantity.
     reason : str
         Why this tolerance.
+    limit : float, optional
+        A word such as "similar" has no sharp edge. Where the sentence has one, the claim holds up
+        to the tolerance and is refuted beyond the limit; what is in between cannot be decided. By
+        default the tolerance is the limit.
 
     Examples
     --------
@@ -62,6 +67,9 @@ class Claim:
     'does not hold'
     >>> claim.judge({"draws": [{"off": 0.0}, {"off": None}]}).verdict.value
     'cannot be decided here'
+    >>> from dataclasses import replace
+    >>> replace(claim, limit=0.1).judge({"draws": [{"off": 0.05}]}).verdict.value
+    'cannot be decided here'
     """
 
     name: str
@@ -72,12 +80,18 @@ class Claim:
     sense: Literal["at most", "at least"]
     tolerance: float
     reason: str
+    limit: float | None = None
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether the paper says so."""
+        return not self.place.startswith(("follows from", "beyond the paper", "a check"))
 
     def judge(self, data: Any) -> Finding:
-        """Compare every number with the tolerance.
+        """Compare every number with the tolerance and the limit.
 
-        One number on the wrong side refutes the claim. Otherwise one that is missing leaves it
-        open, and so does having nothing to measure.
+        One number beyond the limit refutes the claim. Otherwise one that is missing, or between
+        tolerance and limit, leaves it open, and so does having nothing to measure.
 
         Parameters
         ----------
@@ -96,17 +110,18 @@ class Claim:
         cases = [(where, _number(value)) for where, value in _at(data, self.source)]
         known = [(where, value) for where, value in cases if not math.isnan(value)]
         sign = 1.0 if self.sense == "at most" else -1.0
-        violating = sum(sign * value > sign * self.tolerance for _, value in known)
+        limit = self.tolerance if self.limit is None else self.limit
+        violating = sum(sign * value > sign * limit for _, value in known)
+        within = sum(sign * value <= sign * self.tolerance for _, value in known)
         where, measured = max(known, key=lambda case: sign * case[1], default=(None, None))
         if violating:
             verdict = Verdict.FAILS
-        elif not known or len(known) < len(cases):
+        elif not known or within < len(cases):
             verdict = Verdict.OPEN
         else:
             verdict = Verdict.HOLDS
-        return Finding(
-            self, verdict, measured, where, len(cases), violating, len(cases) - len(known)
-        )
+        n = len(cases)
+        return Finding(self, verdict, measured, where, n, violating, n - within - violating)
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ class Finding:
     where : str or None
         Its place in the data.
     n_cases, n_violating, n_open : int
-        How many numbers were looked at, are on the wrong side, and are missing.
+        How many numbers were looked at, refute the claim, and leave it open.
     """
 
     claim: Claim
@@ -137,7 +152,10 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, the claim's definition included."""
-        plain = asdict(self) | {"verdict": self.verdict.value}
+        plain = asdict(self) | {
+            "verdict": self.verdict.value,
+            "of_the_paper": self.claim.of_the_paper,
+        }
         if self.measured is not None and math.isinf(self.measured):
             plain["measured"] = str(self.measured)
         return plain

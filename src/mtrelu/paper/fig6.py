@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 import mtrelu
 from mtrelu.displays._style import BLUE, GREY, INK, RED, plain
-from mtrelu.paper._line import cost, through
+from mtrelu.paper._line import cost, slopes, through
 from mtrelu.paper.claim import Claim
 from mtrelu.paper.figure import Data, Figure, Progress, Settings, canvas
 
@@ -17,12 +18,20 @@ PLACE = "Appendix A.1, Figure 6"
 STRICT = 1e-9
 STRICT_REASON = (
     "Any rise is strict; one that is not above the rounding of costs and slopes, 1e-9 with room, "
-    "counts as none."
+    "is left open."
+)
+RISE = partial(Claim, sense="at least", tolerance=STRICT, limit=-STRICT, reason=STRICT_REASON)
+EQUAL = partial(
+    Claim,
+    sense="at most",
+    tolerance=1e-12,
+    limit=STRICT,
+    reason="Rounding of some ten norms; only what is above 1e-9 cannot be that.",
 )
 ROUNDED = "Rounding of some ten norms, with six digits of room for close points and small gaps."
 
 CLAIMS = (
-    Claim(
+    RISE(
         "strictly dearer",
         "A function with a knot between the first two (or the last two) data points costs strictly "
         "more than connecting the dots, in the case that Lemma 3.2 leaves: a − b, δ and b − c "
@@ -30,45 +39,44 @@ CLAIMS = (
         PLACE,
         "cost above that of connecting the dots, relative to the latter",
         "aligned[*].rise",
-        "at least", STRICT, STRICT_REASON,
     ),
-    Claim(
+    RISE(
         "in general",
-        "The same for any such function, also if some outputs have no knot there.",
+        "A function with a knot between the first two (or the last two) data points costs strictly "
+        "more than connecting the dots, also if nothing is aligned or some outputs have no knot "
+        "there.",
         PLACE,
         "cost above that of connecting the dots, relative to the latter",
         "random[*].rise",
-        "at least", STRICT, STRICT_REASON,
     ),
-    Claim(
+    EQUAL(
         "by removing the knot",
-        "Removing the knot at x̃ does not raise the cost, R(g̃) ≤ R(g).",
+        "Removing the knot at x̃ between the first two data points does not raise the cost, "
+        "R(g̃) ≤ R(g).",
         PLACE,
         "cost without the knot minus cost with it, relative",
         "aligned[*].removal",
-        "at most", 1e-12, "Rounding of some ten norms.",
     ),
-    Claim(
+    RISE(
         "and then the end's own knot",
-        "‖b − a‖ + ‖c − b‖ ≥ ‖c − a‖ > ‖c − b‖: what is left costs strictly more than connecting "
-        "the dots.",
+        "Once the knot between the first two data points is removed, the bend at the first costs "
+        "strictly more than connecting the dots: ‖c − a‖ > ‖c − b‖.",
         PLACE,
         "‖c − a‖/‖c − b‖ − 1",
         "aligned[*].longer",
-        "at least", STRICT, STRICT_REASON,
     ),
-    Claim(
+    EQUAL(
         "the triangle inequality",
-        "‖b − a‖ + ‖c − b‖ ≥ ‖c − a‖.",
+        "For the slopes a, b, c around the first two data points ‖b − a‖ + ‖c − b‖ ≥ ‖c − a‖.",
         PLACE,
         "(‖c − a‖ − ‖b − a‖ − ‖c − b‖)/‖c − a‖",
         "aligned[*].triangle",
-        "at most", 1e-12, "Rounding of three norms.",
     ),
     Claim(
         "certified",
-        "The certificate sees exactly this excess: the optimum is connect-the-dots.",
-        "Theorem 3.1",
+        "The library's certificate sees exactly what a function with a knot between the first two "
+        "data points costs more than connecting the dots.",
+        "a check of Theorem 3.1",
         "difference between the duality gap of g (mtrelu.certify) and its excess, relative to the "
         "cost",
         "aligned[*].certificate_off",
@@ -95,7 +103,7 @@ def _one(rng: np.random.Generator, T: int, mirrored: bool, aligned: bool) -> Dat
     """The construction of the proof, from either end."""
     x = np.cumsum(rng.uniform(0.5, 1.5, size=5))
     Y = rng.standard_normal((5, T))
-    s = np.diff(Y, axis=0) / np.diff(x)[:, np.newaxis]
+    s = slopes(x, Y)
     b, c = s[0], s[1]
     tau = rng.uniform(0.2, 0.8)
     if aligned:
@@ -138,7 +146,7 @@ def _example() -> Data:
     """Two tasks to draw, one with a knot at x̃ and one without."""
     x = np.array([0.0, 1.0, 2.0, 3.2])
     Y = np.array([[0.0, 1.5], [1.0, 1.8], [0.9, 1.4], [1.6, 2.2]])
-    s = np.diff(Y, axis=0) / np.diff(x)[:, np.newaxis]
+    s = slopes(x, Y)
     a = s[0] + np.array([0.9, 0.0]) * (s[0] - s[1])
     at = 0.5
     knot = Y[0] + (s[0] + np.array([0.6, 0.0])) * at

@@ -64,6 +64,8 @@ class Figure:
         is a file that the module may use to go on after an interruption.
     draw : callable
         ``draw(data)`` returns a matplotlib figure, from what was stored alone.
+    trains : bool
+        Whether networks are trained, which takes PyTorch; their settings then have a ``device``.
     """
 
     name: str
@@ -75,10 +77,12 @@ class Figure:
     full: Settings
     measure: Callable[[Settings, int, Progress, Path], Data]
     draw: Callable[[Data], Any]
+    trains: bool = False
 
-    def settings(self, full: bool) -> Settings:
+    def settings(self, full: bool, device: str = "cpu") -> Settings:
         """Return the settings of one of the two scales."""
-        return self.full if full else self.quick
+        scale = self.full if full else self.quick
+        return {**scale, "device": device} if self.trains else scale
 
     def findings(self, data: Data) -> list[Finding]:
         """Judge all claims."""

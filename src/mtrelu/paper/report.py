@@ -60,35 +60,53 @@ def html(folder: Path, run: Record, records: Sequence[Record]) -> str:
 
 def _cards(run: Record, records: Sequence[Record]) -> str:
     counts = {verdict: 0 for verdict in Verdict}
-    for record in records:
-        for claim in record["claims"]:
-            counts[Verdict(claim["verdict"])] += 1
+    for _, claim in _of(records, paper=True):
+        counts[Verdict(claim["verdict"])] += 1
     seconds = sum(record["seconds"] for record in records)
-    scale = f"{run['scale']} scale, {run['seeds']} seeds"
+    scale = f"{run['scale']} scale, {run['seeds']} seeds, {run['device']}"
     return cards([
-        *((verdict.value, f"{count}", "claims") for verdict, count in counts.items()),
+        *((verdict.value, f"{count}", "claims of the paper") for verdict, count in counts.items()),
         ("measured in", _time(seconds), scale),
     ])  # fmt: skip
 
 
+def _of(records: Sequence[Record], *, paper: bool) -> list[tuple[Record, Record]]:
+    """Records and claims: those of the paper, or the others."""
+    return [
+        (record, claim)
+        for record in records
+        for claim in record["claims"]
+        if claim["of_the_paper"] == paper
+    ]
+
+
 def _claims(records: Sequence[Record]) -> Iterable[str]:
-    yield "<h2>All claims</h2>"
+    yield "<h2>Claims of the paper</h2>"
     yield paragraph(
-        "A claim and its tolerance are written down before anything is measured; the verdict is "
-        "the comparison of the two numbers. Measured is the worst of all cases, and under it is "
-        "its place in a file of this folder. A claim cannot be decided here if a case could not "
-        "be, for example where rounding hides the answer or the seeds are too few."
+        "Tolerances stand in the definition of each claim, with their reason, and words such as "
+        "similar are read alike everywhere; the verdict is the comparison of numbers. Measured is "
+        "the worst of all cases, and under it is its place in a file of this folder. Where a word "
+        "has no sharp edge, a claim is refuted beyond the second number only. A claim cannot be "
+        "decided here if a case is between the two, or could not be decided: where training did "
+        "not settle, an optimum is not proved, rounding hides the answer, or what the paper leaves "
+        "unsaid would decide."
     )
-    rows = []
-    for record in records:
-        rows += [
-            [f'<a href="#{escape(record["figure"])}">{escape(record["figure"])}</a>',
-             f"{escape(claim['claim']['sentence'])}"
-             f'<span class="place">{escape(claim["claim"]["place"])}</span>',
-             *_numbers(record, claim)]
-            for claim in record["claims"]
-        ]  # fmt: skip
-    yield table(["figure", "claim", "verdict", "measured", "tolerated"], rows)
+    yield _table(_of(records, paper=True))
+    others = _of(records, paper=False)
+    if others:
+        yield "<h2>What follows from them, goes beyond, and checks of the measurements</h2>"
+        yield _table(others)
+
+
+def _table(claims: Sequence[tuple[Record, Record]]) -> str:
+    rows = [
+        [f'<a href="#{escape(record["figure"])}">{escape(record["figure"])}</a>',
+         f"{escape(claim['claim']['sentence'])}"
+         f'<span class="place">{escape(claim["claim"]["place"])}</span>',
+         *_numbers(record, claim)]
+        for record, claim in claims
+    ]  # fmt: skip
+    return table(["figure", "claim", "verdict", "measured", "tolerated"], rows)
 
 
 def _numbers(record: Record, claim: Record) -> list[str]:
@@ -98,10 +116,10 @@ def _numbers(record: Record, claim: Record) -> list[str]:
     shown = "–" if measured is None else _short(measured)
     where = _file(record, claim["where"] or claim["claim"]["source"])
     return [
-        f'<span class="verdict" style="color:{_COLOURS[verdict]}">{escape(verdict.value)}</span>',
+        f'<span class="verdict" style="color:{_COLOURS[verdict]}">{escape(verdict.value)}</span>'
+        + (f'<span class="place">{_cases(claim)}</span>' if verdict is not Verdict.HOLDS else ""),
         f"{shown}<br><code>{escape(where)}</code>",
-        f'<span class="tolerated">{escape(claim["claim"]["sense"])} '
-        f"{_short(claim['claim']['tolerance'])}</span>",
+        f'<span class="tolerated">{_tolerated(claim["claim"])}</span>',
     ]
 
 
@@ -123,10 +141,12 @@ def _figure(folder: Path, record: Record) -> Iterable[str]:
         ])  # fmt: skip
     yield table(["claim", "verdict", "measured", "tolerated", "cases"], rows)
     machine = record["machine"]
+    torch = f", PyTorch {machine['torch']}" if "torch" in machine else ""
+    resumed = " (since it was last interrupted)" if record["resumed"] else ""
     yield paragraph(
-        f"Measured in {_time(record['seconds'])}, started {record['started']}, on "
+        f"Measured in {_time(record['seconds'])}{resumed}, started {record['started']}, on "
         f"{machine['processor']} ({machine['cores']} cores, {machine['system']}); Python "
-        f"{machine['python']}, NumPy {machine['numpy']}, SciPy {machine['scipy']}, mtrelu "
+        f"{machine['python']}, NumPy {machine['numpy']}, SciPy {machine['scipy']}{torch}, mtrelu "
         f"{record['mtrelu']}. Settings and all numbers: {name}.json."
     )
 
@@ -134,21 +154,29 @@ def _figure(folder: Path, record: Record) -> Iterable[str]:
 def _how(run: Record, records: Sequence[Record]) -> Iterable[str]:
     yield "<h2>Make this report again</h2>"
     names = " ".join(record["figure"] for record in records)
-    words = f"mtrelu reproduce {names} --{run['scale']} --seeds {run['seeds']} --out DIR"
+    words = f"mtrelu reproduce {names} --{run['scale']} --seeds {run['seeds']} "
+    words += f"--device {run['device']} --out DIR"
     yield f"<pre>{escape(words)}</pre>"
     yield paragraph(f"mtrelu {run['mtrelu']}.")
 
 
 def _cases(claim: Record) -> str:
     n, wrong, missing = (claim[name] for name in ("n_cases", "n_violating", "n_open"))
-    words = [f"{n}"]
+    words = [f"{n} case" + "s" * (n != 1)]
     words += [f"{wrong} against it"] if wrong else []
     words += [f"{missing} open"] if missing else []
-    return "<br>".join(words)
+    return ", ".join(words)
 
 
 def _file(record: Record, where: str) -> str:
     return f"{record['figure']}.json: data.{where}"
+
+
+def _tolerated(definition: Record) -> str:
+    words = f"{escape(definition['sense'])} {_short(definition['tolerance'])}"
+    if definition["limit"] is not None:
+        words += f'<span class="place">refuted beyond {_short(definition["limit"])}</span>'
+    return words
 
 
 def _short(value: float | str) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import mtrelu
-from mtrelu.paper.figure import NAMES, Data, Figure, Progress, Settings, figure, plain
+from mtrelu.io.atomic import replacing
+from mtrelu.paper.figure import NAMES, Data, Figure, Progress, figure, plain
 from mtrelu.paper.report import html
 from mtrelu.report.page import png
 from mtrelu.validation import InvalidInputError, MissingExtraError
@@ -36,23 +37,28 @@ def reproduce(
     *,
     n_seeds: int = 5,
     full: bool = False,
+    device: str = "cpu",
     watch: Watch | None = None,
 ) -> list[Record]:
     """Make figures in a folder, and the report of all that are in it.
 
-    For each figure NAME.png and then NAME.json are written when it is done, so that a run that
-    was interrupted goes on after the last of them.
+    For each figure NAME.png and then NAME.json are written when it is done, and the report anew, so
+    that a run that was interrupted goes on after the last of them. Claims are judged by their
+    present definitions each time, from what is stored.
 
     Parameters
     ----------
     names : sequence of str
         Which figures, see `mtrelu.paper.figure.NAMES`; all if empty.
     out : Path
-        The folder. It may exist if it is empty or of a run with the same version, scale and seeds.
+        The folder. It may exist if it is empty or of a run with the same version, scale, seeds and
+        device.
     n_seeds : int
         How many random draws, at least 1.
     full : bool
         The full scale in place of the quick one.
+    device : str
+        Where networks are trained: ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` …
     watch : callable, optional
         ``watch(figure)`` returns a context manager around the work on a figure, whose value is
         called with how much is done and how much there is, or is None.
@@ -65,63 +71,90 @@ def reproduce(
     Raises
     ------
     InvalidInputError
-        Unknown figures, no seeds, or a folder with something else in it.
+        Unknown figures, no seeds, a GPU that is not there, or a folder with something else in it.
     MissingExtraError
-        matplotlib is not installed.
+        matplotlib is not installed; or PyTorch, and a figure asked for trains networks.
     """
     figures = [figure(name) for name in names or NAMES]
     if n_seeds < 1:
         raise InvalidInputError(
             f"seeds is {n_seeds}, but at least one random draw is needed; give 1 or more."
         )
-    _refuse_without_matplotlib()
-    run = {"mtrelu": mtrelu.__version__, "scale": "full" if full else "quick", "seeds": n_seeds}
+    run = {
+        "mtrelu": mtrelu.__version__,
+        "scale": "full" if full else "quick",
+        "seeds": n_seeds,
+        "device": device,
+    }
     _refuse_other(out, run)
+    keys = {each.name: _key(each, run) for each in map(figure, NAMES)}
+    waiting = [each for each in figures if _stored(out, each, keys[each.name]) is None]
+    _refuse_missing(waiting, device)
     out.mkdir(exist_ok=True)
     _write(out / RUN, json.dumps(run, indent=1).encode())
-    for each in figures:
-        settings = each.settings(full)
-        if _stored(out, each, _key(each, settings, n_seeds)) is None:
-            with watch(each) if watch is not None else nullcontext() as progress:
-                _make(each, settings, n_seeds, out, progress or _silent)
-    done = [record for name in NAMES if (record := _read(out / f"{name}.json")) is not None]
-    _write(out / REPORT, html(out, run, done).encode())
+    for each in waiting:
+        with watch(each) if watch is not None else nullcontext() as progress:
+            _make(each, run, out, progress or _silent)
+        _report(out, run, keys)
+    done = _report(out, run, keys)
     asked = {each.name for each in figures}
     return [record for record in done if record["figure"] in asked]
 
 
-def _make(each: Figure, settings: Settings, n_seeds: int, out: Path, progress: Progress) -> None:
+def _report(out: Path, run: Record, keys: Record) -> list[Record]:
+    """Judge all that is done, write the report, and return the records."""
+    done = []
+    for name, key in keys.items():
+        record = _read(out / f"{name}.json")
+        if record is None or record.get("key") != key:
+            continue
+        each = figure(name)
+        claims = [finding.to_dict() for finding in each.findings(record["data"])]
+        if record["claims"] != claims:
+            record["claims"] = claims
+            _write_record(out, record)
+        if not (out / f"{name}.png").exists():
+            _write(out / f"{name}.png", png(each.draw(record["data"])))
+        done.append(record)
+    _write(out / REPORT, html(out, run, done).encode())
+    return done
+
+
+def _make(each: Figure, run: Record, out: Path, progress: Progress) -> None:
     kept = out / f"{each.name}.unfinished.jsonl"
+    settings = each.settings(run["scale"] == "full", run["device"])
+    resumed = kept.exists()
     started, begin = datetime.now(UTC), time.perf_counter()
-    data: Data = plain(each.measure(settings, n_seeds, progress, kept))
+    data: Data = plain(each.measure(settings, run["seeds"], progress, kept))
     seconds = time.perf_counter() - begin
     record = {
         "figure": each.name,
         "title": each.title,
         "description": each.description,
         "caption": each.caption,
-        "key": _key(each, settings, n_seeds),
+        "key": _key(each, run),
         "mtrelu": mtrelu.__version__,
         "settings": plain(settings),
-        "seeds": n_seeds,
+        "seeds": run["seeds"],
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "machine": machine(),
+        "resumed": resumed,
+        "machine": machine(each.trains),
         "claims": [finding.to_dict() for finding in each.findings(data)],
         "data": data,
     }
     _write(out / f"{each.name}.png", png(each.draw(data)))
     # Last, because a figure with this file counts as done.
-    _write(out / f"{each.name}.json", json.dumps(record, indent=1, allow_nan=False).encode())
+    _write_record(out, record)
     kept.unlink(missing_ok=True)
 
 
-def machine() -> dict[str, Any]:
+def machine(trained: bool) -> dict[str, Any]:
     """Say what the numbers were computed on: system, processor, cores, and versions."""
     import numpy
     import scipy
 
-    return {
+    found = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
@@ -130,6 +163,11 @@ def machine() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "scipy": scipy.__version__,
     }  # fmt: skip
+    if trained:
+        import torch
+
+        found |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    return found
 
 
 def _processor() -> str:
@@ -142,9 +180,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _key(each: Figure, settings: Settings, n_seeds: int) -> str:
+def _key(each: Figure, run: Record) -> str:
     """What the numbers of a figure depend on."""
-    parts = [each.name, plain(settings), n_seeds, mtrelu.__version__]
+    settings = each.settings(run["scale"] == "full", run["device"])
+    parts = [each.name, plain(settings), run["seeds"], run["mtrelu"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -156,7 +195,7 @@ def _stored(out: Path, each: Figure, key: str) -> Record | None:
             f"{out} holds {each.name} with other settings than now; it is never replaced. Give "
             "another --out, or delete it."
         )
-    return record if (out / f"{each.name}.png").exists() else None
+    return record
 
 
 def _read(path: Path) -> Record | None:
@@ -167,14 +206,14 @@ def _read(path: Path) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
+def _write_record(out: Path, record: Record) -> None:
+    content = json.dumps(record, indent=1, allow_nan=False).encode()
+    _write(out / f"{record['figure']}.json", content)
+
+
 def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there with all of its content, or not at all."""
-    beside = path.with_name(f".{path.name}.part-{os.getpid()}")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _refuse_other(out: Path, run: Record) -> None:
@@ -188,7 +227,8 @@ def _refuse_other(out: Path, run: Record) -> None:
         return
     before = _read(out / RUN) if out.is_dir() else None
     if before is None:
-        if out.is_dir() and not any(out.iterdir()):
+        # A run that was killed while it wrote its first file leaves the beginning of it.
+        if out.is_dir() and all(entry.name.startswith(f".{RUN}") for entry in out.iterdir()):
             return
         raise InvalidInputError(
             f"--out {out} holds things that are no run of mtrelu reproduce; they are never "
@@ -203,9 +243,16 @@ def _refuse_other(out: Path, run: Record) -> None:
         )
 
 
-def _refuse_without_matplotlib() -> None:
+def _refuse_missing(waiting: Sequence[Figure], device: str) -> None:
+    """Raise an error for what is not here, before hours of work."""
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("plot", "matplotlib")
+        raise MissingExtraError("reproduce", "matplotlib")
+    if any(each.trains for each in waiting):
+        if find_spec("torch") is None:
+            raise MissingExtraError("reproduce", "torch")
+        from mtrelu.solvers.gradient.training import as_device
+
+        as_device(device)
 
 
 def _silent(done: int, total: int) -> None:

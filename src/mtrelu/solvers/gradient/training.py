@@ -153,7 +153,7 @@ def train(
     from mtrelu.solvers.gradient.batch import Batch
     from mtrelu.solvers.gradient.checkpoint import Checkpoint, key_of
 
-    where = _device(settings.device)
+    where = as_device(settings.device)
     drawn = (
         Batch.drawn(problem, settings.seeds, settings.width) if start is None else Batch.of(start)
     )
@@ -243,7 +243,14 @@ def _optimiser(problem: Problem, settings: Settings, batch: Batch) -> Optimiser:
     return methods[settings.method](objective, settings, batch)
 
 
-def _device(name: str) -> torch.device:
+def as_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        A name of nothing, or a GPU that PyTorch does not see.
+    """
     import torch
 
     try:
