@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from mtrelu.problem import Problem
 from mtrelu.solvers.gradient import train
 from mtrelu.solvers.gradient.adam import settling
 from mtrelu.solvers.gradient.batch import Batch
+from mtrelu.solvers.gradient.lbfgs import LBFGS
 from mtrelu.solvers.gradient.objective import Objective
 from mtrelu.solvers.gradient.path_prox import PathProx, soft_threshold
 from mtrelu.solvers.gradient.settings import as_settings
@@ -171,8 +174,8 @@ def test_the_value_it_keeps_is_the_objective_of_its_balanced_networks(skip):
     problem, method = prox(skip)
     for step in range(30):
         batch = method.batch
-        w, v = batch.hidden[..., :-1].norm(dim=2), batch.output.norm(dim=2)
-        torch.testing.assert_close(w, v, rtol=1e-12, atol=0)
+        w, v = batch.hidden[:, :-1].norm(dim=1), batch.output.norm(dim=1)
+        torch.testing.assert_close(w[v > 0], v[v > 0], rtol=1e-12, atol=0)
         for s in range(3):
             network = batch.network(s)
             assert problem.objective(network) == pytest.approx(
@@ -226,3 +229,144 @@ def test_neurons_without_input_weights_do_no_harm():
     for method in ("adam", "lbfgs", "proximal"):
         training = train(X, Y, 0.1, seeds=1, start=start, method=method, steps=100)
         assert np.isfinite(training.objectives[0]) and not training.diverged[0]
+
+
+@pytest.mark.parametrize("skip", SKIPS)
+def test_proximal_gradient_keeps_the_function_of_constants_that_are_neurons(skip):
+    """Neurons with w = 0 and b > 0: no cost, and the skip connection takes them over if it can."""
+    X, Y = data(T=2)
+    problem = Problem.make(X, Y, 0.1, skip=skip)
+    network = Batch.drawn(problem, [0], 6).network(0)
+    w, b = network.w.copy(), network.b.copy()
+    w[:2], b[:2] = 0.0, (1.0, -1.0)
+    start = dataclasses.replace(network, w=w, b=b, v=3.0 * network.v)
+    options = {"seeds": 1, "start": start, "method": "proximal", "dtype": "float64", "skip": skip}
+    training = train(X, Y, 0.1, steps=50, tol=1e-12, **options)
+    objectives = training.history.objectives[:, 0]
+    assert objectives[0] <= problem.objective(start) * (1 + 1e-12)
+    assert np.all(np.diff(objectives) <= 1e-12 * objectives[:-1])
+    settings = as_settings(
+        problem, seeds=1, width=6, method="proximal", steps=None, learning_rate=None,
+        schedule="settle", reduction="sum", stop="stationarity", tol=1e-9, dtype="float64",
+        device="cpu",
+    )  # fmt: skip
+    batch = Batch.of([start])
+    method = PathProx(Objective(problem, "sum", batch.hidden), settings, batch)
+    kept = method.batch.network(0)
+    assert problem.objective(kept) == pytest.approx(float(method.state["value"][0]), rel=1e-12)
+    if skip == "none":
+        np.testing.assert_allclose(kept(X), start(X), rtol=1e-12)
+        assert (
+            np.abs(training.networks[0].w[0]).max() == 0 < np.abs(training.networks[0].v[0]).max()
+        )
+    else:  # the same up to what the best skip connection changes
+        columns = np.column_stack((X, np.ones(12)) if skip == "affine" else (np.ones(12),))
+        change = kept(X) - start(X)
+        fit = columns @ np.linalg.lstsq(columns, change, rcond=None)[0]
+        np.testing.assert_allclose(change, fit, atol=1e-12)
+        assert not kept.v[:2].any() and kept.v[2:].any()
+
+
+def test_momentum_speeds_the_output_weights_up():
+    """FISTA against its steps without momentum, for hidden neurons that do not move."""
+    methods = [prox(T=2)[1] for _ in range(3)]
+    fast, plain, best = methods
+    for _ in range(40):
+        fast._move_output()
+        plain.state["momentum"] = torch.ones(3, dtype=torch.float64)
+        plain._move_output()
+    for _ in range(5000):
+        best._move_output()
+    errors = [each.state["value"] - best.state["value"] for each in (fast, plain)]
+    assert bool((errors[0] < 0.5 * errors[1]).all())
+
+
+def test_an_output_step_longer_than_the_curvature_allows_is_not_taken():
+    """Between one and two over the largest curvature the objective falls all the same."""
+    _, method = prox(T=2)
+    state = method.state
+    for name in ("hidden", "output"):
+        state[name] = state[name][:, :1].expand_as(state[name]).clone()
+    state["output"] *= 100.0
+    state["before"] = state["output"]
+    H = (state["hidden"] @ method._columns).relu() @ method._off_skip
+    state["value"] = method._value(
+        state["hidden"], method._residual(H, state["output"]), state["output"]
+    )
+    curvature = H.square().sum((1, 2))  # of equal neurons that move together
+    state["output step"] = 1.5 / curvature
+    before = state["output"]
+    method._move_output()
+    assert torch.equal(state["output"], before)
+    torch.testing.assert_close(state["output step"], 0.75 / curvature)
+    method._move_output()
+    assert bool((state["output"] != before).any())
+
+
+def lbfgs(value_and_gradient, x):
+    """L-BFGS on a function of the output weights of one neuron, (S, T)."""
+
+    class Function:
+        def value_and_gradient(self, batch):
+            value, gradient = value_and_gradient(batch.output[:, :, 0])
+            zero = torch.zeros_like
+            return value, Batch(zero(batch.hidden), gradient[:, :, None], zero(batch.skip))
+
+    n = x.shape[0]
+    batch = Batch(torch.zeros(n, 1, 1).double(), x[:, :, None], torch.zeros(n, 1, 1).double())
+    return LBFGS(Function(), None, batch)
+
+
+def rosenbrock(x):
+    a, b = x[:, 0], x[:, 1]
+    value = (1 - a) ** 2 + 100 * (b - a**2) ** 2
+    gradient = torch.stack((-2 * (1 - a) - 400 * a * (b - a**2), 200 * (b - a**2)), 1)
+    return value, gradient
+
+
+def test_lbfgs_steps_satisfy_the_weak_conditions_of_wolfe():
+    method = lbfgs(rosenbrock, torch.tensor([[-1.2, 1.0], [2.0, -3.0], [0.0, 5.0]]).double())
+    for step in range(60):
+        x = method.state["output"][:, :, 0].clone()
+        value, gradient = rosenbrock(x)
+        method.advance(step, 1)
+        new_x = method.state["output"][:, :, 0]
+        new_value, new_gradient = rosenbrock(new_x)
+        move = new_x - x
+        slope = (move * gradient).sum(1)
+        going = (slope < -1e-20) & ~method.stalled
+        assert bool((new_value <= value).all())
+        assert bool((new_value <= value + 1e-4 * slope + 1e-15)[going].all())
+        assert bool(((new_gradient * move).sum(1) >= 0.9 * slope - 1e-15)[going].all())
+    assert float(method.state["value"].max()) < 1e-12
+
+
+def test_lbfgs_stalls_at_a_minimum_and_only_there():
+    method = lbfgs(
+        lambda x: (x.square().sum(1), 2 * x), torch.tensor([[0.0, 0.0], [3.0, 4.0]]).double()
+    )
+    method.advance(0, 1)
+    assert method.stalled.tolist() == [True, False]
+    method.advance(1, 30)
+    assert method.stalled.all() and float(method.state["value"].max()) < 1e-20
+
+
+def test_lbfgs_forgets_what_would_lead_uphill():
+    method = lbfgs(rosenbrock, torch.tensor([[-1.2, 1.0]]).double())
+    method.advance(0, 5)
+    before = float(method.state["value"])
+    # Pairs of a metric that is not positive; the direction they give is along the gradient.
+    method.state["moves"][:] = method.state["gradient"][:, None]
+    method.state["turns"].zero_()
+    method.state["curvature"].fill_(-1e3)
+    method._step(5)
+    assert float(method.state["value"]) < before
+
+
+def test_lbfgs_refuses_a_step_that_decreases_next_to_nothing():
+    def parabola(x):
+        return -x[:, 0] + (1 - 1e-5) * x[:, 0] ** 2, -1 + 2 * (1 - 1e-5) * x
+
+    method = lbfgs(parabola, torch.zeros(1, 1).double())
+    method.advance(0, 1)  # a step of length 1 would decrease it by 1e-5
+    assert float(method.state["value"]) == pytest.approx(-0.25, rel=1e-3)

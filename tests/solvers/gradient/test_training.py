@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import subprocess
 import sys
@@ -6,10 +7,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import mtrelu
+from mtrelu.problem import Problem
 from mtrelu.solvers.gradient import train
-from mtrelu.solvers.gradient.checkpoint import Checkpoint
+from mtrelu.solvers.gradient.batch import Batch
+from mtrelu.solvers.gradient.settings import DEFAULT_STEPS
+from mtrelu.status import Status
 from mtrelu.validation import InvalidInputError, MissingExtraError
 
 X_LINE, Y_LINE = [0, 1, 2, 3, 4], [0, 1, 2, 1, 0]
@@ -140,50 +146,169 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     path.write_bytes(stored[: len(stored) // 2])
     with pytest.raises(InvalidInputError, match="damaged"):
         train(X_LINE, Y_LINE, 0.1, seeds=2, steps=10, checkpoint=path)
-    with pytest.raises(InvalidInputError, match="cannot be written"):
-        train(X_LINE, Y_LINE, 0.1, seeds=2, steps=10, checkpoint=tmp_path / "no" / "run")
 
 
 def test_a_checkpoint_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
-    train(X_LINE, Y_LINE, 0.1, seeds=2, steps=10, checkpoint=path)
-    stored = path.read_bytes()
-    checkpoint = Checkpoint(path, "a key")
+
+    def fail_later(now):
+        if now.step == 2:
+            monkeypatch.setattr("os.fsync", fail)
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr("mtrelu.solvers.gradient.training.STORING_SHARE", 1e9)  # at each judgement
+    options = {"seeds": 2, "steps": 4, "method": "proximal", "tol": 1e-12, "checkpoint": path}
     with pytest.raises(InvalidInputError, match="No space left"):
-        checkpoint.store(Checkpoint(path, json_key(path)).load()[0], {})
-    assert path.read_bytes() == stored
+        train(X_LINE, Y_LINE, 0.1, callback=fail_later, **options)
     assert [each.name for each in tmp_path.iterdir()] == ["run.safetensors"]
+    monkeypatch.undo()
+    steps = []
+    train(X_LINE, Y_LINE, 0.1, callback=lambda now: steps.append(now.step), **options)
+    assert steps == [3, 4]
 
 
-def json_key(path):
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return json.loads(header["__metadata__"]["mtrelu training"])["key"]
+def test_a_checkpoint_that_cannot_be_written_is_found_before_training(tmp_path):
+    for path in (tmp_path / "no" / "run", tmp_path, ""):
+        with pytest.raises(InvalidInputError, match="cannot be written"):
+            train(
+                X_LINE, Y_LINE, 0.1, seeds=2, steps=10, checkpoint=path,
+                callback=lambda _: pytest.fail("trained"),
+            )  # fmt: skip
+
+
+def rewritten(path, change, header=None):
+    """Replace a checkpoint by one with other tensors or another header."""
+    with safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    change(tensors)
+    if header is not None:
+        metadata = {"mtrelu training": json.dumps(header(json.loads(metadata["mtrelu training"])))}
+    save_file({name: each.clone() for name, each in tensors.items()}, path, metadata=metadata)
+
+
+DAMAGE = {
+    "no header": (lambda tensors: None, lambda header: {}),
+    "a header that is a list": (lambda tensors: None, lambda header: [header]),
+    "a step that is no number": (lambda tensors: None, lambda header: header | {"step": "10"}),
+    "a step after the last": (lambda tensors: None, lambda header: header | {"step": 11}),
+    "another step": (lambda tensors: None, lambda header: header | {"step": 9}),
+    "no time": (lambda tensors: None, lambda header: header | {"seconds": None}),
+    "no rows": (lambda tensors: tensors.pop("record rows"), None),
+    "one tensor more": (lambda tensors: tensors.update(more=torch.zeros(1)), None),
+    "a row that does not exist": (
+        lambda tensors: tensors.update({"record rows": torch.tensor([0, 7])}), None
+    ),
+    "a row that runs without a state": (
+        lambda tensors: tensors.update({"record rows": torch.tensor([0])}), None
+    ),
+    "another shape": (
+        lambda tensors: tensors.update({"record final hidden": torch.zeros(2, 3, 20)}), None
+    ),
+    "too few networks": (
+        lambda tensors: tensors.update({"record stalled": torch.zeros(1, dtype=torch.bool)}), None
+    ),
+    "another type": (
+        lambda tensors: tensors.update({"record converged": torch.ones(2)}), None
+    ),
+    "a judgement less": (
+        lambda tensors: tensors.update({"record past_objectives": torch.zeros(0, 2).double()}), None
+    ),
+    "a verdict that is wrong": (
+        lambda tensors: tensors.update(
+            {"record converged": torch.ones(2, dtype=torch.bool),
+             "record stationarity": torch.zeros(2).double()}
+        ), None,
+    ),
+    "a verdict that does not follow": (
+        lambda tensors: tensors.update({"record converged": torch.ones(2, dtype=torch.bool)}), None
+    ),
+    "an objective that is wrong": (
+        lambda tensors: tensors.update({"record objectives": torch.zeros(2).double()}), None
+    ),
+    "other networks": (
+        lambda tensors: tensors["record final output"].mul_(1.01), None
+    ),
+    "divergence that is wrong": (
+        lambda tensors: tensors.update({"record diverged": torch.ones(2, dtype=torch.bool)}), None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_checkpoint_is_not_trusted(damage, tmp_path):
+    path = tmp_path / "run.safetensors"
+    options = {"seeds": 2, "steps": 10, "tol": 1e-12, "checkpoint": path}
+    train(X_LINE, Y_LINE, 0.1, **options)
+    rewritten(path, *DAMAGE[damage])
+    with pytest.raises(InvalidInputError, match="damaged"):
+        train(X_LINE, Y_LINE, 0.1, **options)
+
+
+@pytest.mark.parametrize("change", ["X", "weights", "start"])
+def test_a_checkpoint_belongs_to_its_data_and_start(change, tmp_path):
+    path = tmp_path / "run.safetensors"
+    start = Batch.drawn(Problem.make(X_LINE, Y_LINE, 0.1), [0, 1], 20)
+    options = {"seeds": 2, "steps": 10, "sample_weight": [1, 1, 2, 1, 1], "checkpoint": path}
+    train(X_LINE, Y_LINE, 0.1, start=[start.network(0), start.network(1)], **options)
+    other = {
+        "X": ([0, 1, 2, 3, 5], options, (0, 1)),
+        "weights": (X_LINE, options | {"sample_weight": [1, 1, 1, 1, 2]}, (0, 1)),
+        "start": (X_LINE, options, (1, 0)),
+    }
+    X, options, order = other[change]
+    with pytest.raises(InvalidInputError, match="other data"):
+        train(X, Y_LINE, 0.1, start=[start.network(row) for row in order], **options)
 
 
 def test_divergence_is_reported_and_nothing_is_dropped():
-    training = train(X_LINE, Y_LINE, 0.1, seeds=[4, 1], learning_rate=1e30, steps=100)
+    training = train(X_LINE, Y_LINE, 0.1, seeds=[4, 1], learning_rate=1e30, steps=200)
     assert training.diverged.all() and not training.converged.any()
     assert training.networks == [None, None] and training.certificates() == [None, None]
     assert np.isinf(training.objectives).all() and np.isinf(training.stationarity).all()
-    assert training.steps.max() < 100
+    assert training.steps.max() < 200
     with pytest.raises(InvalidInputError, match="diverged"):
         training.certify(0)
+
+
+@pytest.mark.parametrize("schedule", ["settle", "constant"])
+def test_a_network_that_ends_above_its_start_has_diverged_and_is_returned(schedule):
+    training = train(X_LINE, Y_LINE, 0.1, seeds=3, learning_rate=1e3, steps=1000, schedule=schedule)
+    assert training.status == ["diverged"] * 3 and not training.converged.any()
+    assert np.all(np.isfinite(training.objectives)) and np.all(training.objectives > 100)
+    for position, network in enumerate(training.networks):
+        objective = training.problem.objective(network)
+        assert objective == pytest.approx(training.objectives[position], rel=1e-6)
+        assert training.certify(position).relative_gap > 0.9
+
+
+def test_a_network_that_leaves_an_optimum_a_little_has_not_diverged():
+    start = mtrelu.solve(X_LINE, Y_LINE, 0.1).network.balanced()
+    training = train(
+        X_LINE, Y_LINE, 0.1, seeds=1, start=start, steps=50, tol=1e-12, schedule="constant"
+    )
+    assert training.objectives[0] > training.problem.objective(start) * (1 + 1e-6)
+    assert training.status == ["out of steps"]
+
+
+def test_a_stalled_network_is_not_a_converged_one():
+    """In float32 the search for a step ends long before so small a tolerance."""
+    training = train(
+        X_LINE, Y_LINE, 0.1, seeds=4, method="lbfgs", steps=3000, tol=1e-12, dtype="float32"
+    )
+    assert training.stalled.all() and training.status == ["stalled"] * 4
+    assert not training.converged.any() and np.all(training.steps < 3000)
 
 
 def test_one_network_that_diverges_does_not_disturb_the_others():
     start = [mtrelu.solve(X_LINE, Y_LINE, 0.5).network.balanced()] * 3
     wild = mtrelu.ReLUNetwork(*(1e30 * getattr(start[0], name) for name in "wbvAc"))
-    options = {"steps": 100, "tol": 1e-12}
+    options = {"steps": 200, "tol": 1e-12}
     training = train(X_LINE, Y_LINE, 0.1, seeds=3, start=[start[0], wild, start[2]], **options)
     expected = train(X_LINE, Y_LINE, 0.1, seeds=1, start=start[:1], **options)
     assert training.diverged.tolist() == [False, True, False]
-    assert training.networks[1] is None and training.steps.tolist() == [100, 50, 100]
+    assert training.networks[1] is None and training.steps.tolist() == [200, 100, 200]
     for position in (0, 2):
         assert training.objectives[position] == pytest.approx(expected.objectives[0], rel=1e-5)
 
@@ -210,6 +335,95 @@ def test_stationary_is_not_optimal_and_certify_says_so():
     for position in np.flatnonzero(training.converged):
         certificate = training.certify(int(position))
         assert certificate.stationarity < 1e-3 and certificate.relative_gap > 0.5
+
+
+def test_the_certificate_that_ends_training_is_the_one_of_certify(monkeypatch):
+    """Labels that are affine are certified although no relative gap says so; one oracle does."""
+    built = []
+    original = mtrelu.oracles.choice.certifying_oracle
+    monkeypatch.setattr(
+        "mtrelu.oracles.choice.certifying_oracle", lambda *a: built.append(a) or original(*a)
+    )
+    X, Y = squares(2)
+    training = train(X, Y, 0.05, seeds=2, method="proximal", stop="certificate", width=30, tol=1e-2)
+    assert len(built) == 1
+    built.clear()
+    for position in np.flatnonzero(training.converged):
+        certificate = training.certify(int(position), tol=1e-2)
+        assert certificate.status is Status.CERTIFIED
+    x = np.arange(6.0)
+    flat = train(x, 2 * x + 1, 0.1, seeds=2, method="proximal", stop="certificate", tol=1e-5,
+                 steps=200, dtype="float64")  # fmt: skip
+    statuses = [flat.certify(position, tol=1e-5).status for position in range(2)]
+    assert flat.converged.tolist() == [each is Status.CERTIFIED for each in statuses] == [True] * 2
+
+
+def test_stationary_networks_that_are_not_certified_go_on():
+    y = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
+    options = {"seeds": 2, "width": 1, "method": "proximal", "dtype": "float64", "steps": 1000}
+    training = train(range(6), y, 0.01, stop="certificate", tol=1e-2, **options)
+    assert (training.stationarity < 1e-3).any() and not training.converged.any()
+
+
+def test_seeds_and_positions():
+    training = train(X_LINE, Y_LINE, 0.1, seeds=[7, 2, 1], steps=2)
+    assert training.seeds == (7, 2, 1)
+    for position, network in enumerate(training.networks):
+        certificate = training.certify(position=position)
+        assert certificate.primal == pytest.approx(training.problem.objective(network))
+
+
+def test_the_number_of_steps_if_nothing_is_said():
+    assert DEFAULT_STEPS == {"adam": 30_000, "lbfgs": 3_000, "proximal": 10_000}
+    assert train(X_LINE, Y_LINE, 0.1, seeds=1, width=1, tol=1e9).settings.steps == 30_000
+
+
+@pytest.mark.parametrize("kind", ["one", "generator"])
+def test_starts_of_several_kinds(kind):
+    network = mtrelu.ReLUNetwork([[1.0]], [-0.5], [[1.0]], [[0.0]], [0.0])
+    start = network if kind == "one" else (each for each in [network])
+    training = train(X_LINE, Y_LINE, 0.1, seeds=1, start=start, steps=1)
+    assert training.settings.width == 1 and abs(training.networks[0].b[0] + 0.5) < 0.01
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_one_line_on_a_terminal_and_nothing_elsewhere(monkeypatch):
+    options = {"seeds": 3, "steps": 200, "tol": 1e-12, "progress": True}
+    seen = []
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr("sys.stderr", stream)
+        train(X_LINE, Y_LINE, 0.1, callback=seen.append, **options)
+        shown = stream.getvalue()
+        assert shown.count("\n") == shown.count("of 200") // 2 == isinstance(stream, Terminal)
+        if shown:
+            assert "step 100 of 200" in shown and "3 of 3 networks running" in shown
+            assert f"median objective {np.median(seen[0].objectives):.4g}" in shown
+            assert shown.endswith("0 of 3 networks running, 0:00 left at most\x1b[K\n")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_trains_the_same_networks_resumes_and_repeats(method, tmp_path):
+    X, Y = squares(3)
+    options = {"seeds": 3, "method": method, "width": 30, "steps": 60, "tol": 1e-12}
+    options["dtype"] = "float64"
+    on_cpu = train(X, Y, 0.05, **options)
+    on_gpu = train(X, Y, 0.05, device="cuda", **options)
+    np.testing.assert_allclose(on_gpu.objectives, on_cpu.objectives, rtol=1e-6)
+    same(on_gpu, train(X, Y, 0.05, device="cuda", **options))
+    path = tmp_path / "run.safetensors"
+
+    def stop(now):
+        if now.step >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(X, Y, 0.05, device="cuda", checkpoint=path, callback=stop, **options)
+    same(on_gpu, train(X, Y, 0.05, device="cuda", checkpoint=path, **options))
 
 
 def test_the_width_is_that_of_the_paper():
@@ -260,6 +474,8 @@ BAD = {
     "unknown device": ({"device": "abacus"}, "device is 'abacus'"),
     "a device of another kind": ({"device": "meta"}, "device is 'meta'"),
     "a GPU that is not there": ({"device": "cuda:99"}, "device='cpu'"),
+    "data out of range": ({"X": [0, 1, 2, 3, 1e30]}, "float64"),
+    "a start that is no network": ({"start": 3}, "start is a int"),
     "no callback": ({"callback": 3}, "callback is 3"),
     "too few starts": ({"start": []}, "start has 0 networks"),
 }
@@ -269,7 +485,7 @@ BAD = {
 def test_bad_input_is_explained(name):
     change, words = BAD[name]
     with pytest.raises(InvalidInputError) as caught:
-        train(X_LINE, Y_LINE, **{"alpha": 0.1, "seeds": 2, "steps": 2, **change})
+        train(**{"X": X_LINE, "Y": Y_LINE, "alpha": 0.1, "seeds": 2, "steps": 2, **change})
     assert words in str(caught.value)
 
 

@@ -17,17 +17,24 @@ class Adam(Optimiser):
 
     def advance(self, first: int, count: int) -> None:
         """Take steps at the rates of the schedule."""
-        parameters = [self.state[name] for name in _LAYERS]
-        means = [self.state[f"mean {name}"] for name in _LAYERS]
-        squares = [self.state[f"square {name}"] for name in _LAYERS]
-        taken = [torch.full((), float(first), device=each.device) for each in parameters]
+        state, batch = self.state, self.batch
+        # Adam itself adds the decay of v, which saves a pass over the memory. That of w is in the
+        # gradient, because w shares a tensor with b, which is not decayed.
+        groups = ((("output",), self.objective.decay), (("hidden", "skip"), 0.0))
+        taken = {n: torch.full((), float(first), device=batch.hidden.device) for n in _LAYERS}
         for step in range(first, first + count):
-            gradient = self.objective.gradient(self.batch)
-            adam(
-                parameters, list(gradient.parts), means, squares, [], taken,
-                foreach=False, fused=True, amsgrad=False, maximize=False,
-                beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, lr=self._rate(step),
-            )  # fmt: skip
+            gradient = self.objective.gradient(batch, output_decay=False)
+            for names, decay in groups:
+                adam(
+                    [state[name] for name in names],
+                    [getattr(gradient, name) for name in names],
+                    [state[f"mean {name}"] for name in names],
+                    [state[f"square {name}"] for name in names],
+                    [],
+                    [taken[name] for name in names],
+                    foreach=False, fused=True, amsgrad=False, maximize=False, beta1=0.9,
+                    beta2=0.999, eps=1e-8, weight_decay=decay, lr=self._rate(step),
+                )  # fmt: skip
 
     def _rate(self, step: int) -> float:
         rate = self.settings.learning_rate

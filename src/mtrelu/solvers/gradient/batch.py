@@ -10,21 +10,22 @@ import torch
 
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
-from mtrelu.validation import InvalidInputError
 
 
 @dataclass
 class Batch:
     """S networks of K neurons, d inputs and T tasks; the first axis counts networks.
 
+    Neurons come last, so that products and elementwise steps run along long rows of memory.
+
     Attributes
     ----------
-    hidden : torch.Tensor of shape (S, K, d + 1)
-        Rows (w_k, b_k).
-    output : torch.Tensor of shape (S, K, T)
-        Rows v_k.
-    skip : torch.Tensor of shape (S, T, d + 1)
-        Rows (A_t, c_t).
+    hidden : torch.Tensor of shape (S, d + 1, K)
+        Columns (w_k, b_k).
+    output : torch.Tensor of shape (S, T, K)
+        Columns v_k.
+    skip : torch.Tensor of shape (S, d + 1, T)
+        Columns (A_t, c_t).
     """
 
     hidden: torch.Tensor
@@ -53,21 +54,16 @@ class Batch:
     @classmethod
     def of(cls, networks: Sequence[ReLUNetwork]) -> Batch:
         """Return networks of one width side by side, in float64 on the CPU."""
-        widths = {network.n_neurons for network in networks}
-        if len(widths) != 1:
-            raise InvalidInputError(
-                f"start has networks of {sorted(widths)} neurons, but those trained side by side "
-                "need one width; train them apart, or add neurons with v = 0."
-            )
         parts = [
             (
-                np.column_stack((network.w, network.b)),
-                network.v,
-                np.column_stack((network.A, network.c)),
+                np.column_stack((network.w, network.b)).T,
+                network.v.T,
+                np.column_stack((network.A, network.c)).T,
             )
             for network in networks
         ]
-        return cls(*(torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True)))
+        stacked = (np.ascontiguousarray(np.stack(part)) for part in zip(*parts, strict=True))
+        return cls(*map(torch.from_numpy, stacked))
 
     def to(self, **where: object) -> Batch:
         """Return the batch with another type or on another device."""
@@ -89,28 +85,32 @@ class Batch:
 
     def network(self, row: int) -> ReLUNetwork:
         """Return one of the networks, all of its neurons in order."""
-        hidden, output, skip = (part[row].double().cpu().numpy() for part in self.parts)
+        hidden, output, skip = (part[row].double().cpu().numpy().T for part in self.parts)
         return ReLUNetwork(hidden[:, :-1], hidden[:, -1], output, skip[:, :-1], skip[:, -1])
 
     def unit_norm(self) -> Batch:
         """Return the same functions with ‖w_k‖ = 1, up to neurons with w_k = 0, which stay."""
-        size = self.hidden[..., :-1].norm(dim=2, keepdim=True)
-        size = torch.where(size > 0, size, torch.ones_like(size))
+        size = or_one(self.hidden[:, :-1].norm(dim=1, keepdim=True))
         return Batch(self.hidden / size, self.output * size, self.skip)
 
     def balanced(self) -> Batch:
         """Return the same functions with ‖w_k‖ = ‖v_k‖, biases rescaled with the weights.
 
-        Neurons that contribute nothing become 0.
+        Neurons with w_k = 0 or v_k = 0 stay as they are: the first can be constants.
         """
-        w_size = self.hidden[..., :-1].norm(dim=2, keepdim=True)
-        v_size = self.output.norm(dim=2, keepdim=True)
+        w_size = self.hidden[:, :-1].norm(dim=1, keepdim=True)
+        v_size = self.output.norm(dim=1, keepdim=True)
         active = (w_size > 0) & (v_size > 0)
-        one = torch.ones_like(w_size)
-        size = torch.where(active, (w_size / torch.where(active, v_size, one)).sqrt(), one)
-        zero = torch.zeros_like(one)
-        return Batch(
-            torch.where(active, self.hidden / size, zero),
-            torch.where(active, self.output * size, zero),
-            self.skip,
-        )
+        size = torch.where(active, w_size / or_one(v_size), torch.ones_like(w_size)).sqrt()
+        return Batch(self.hidden / size, self.output * size, self.skip)
+
+
+def or_one(size: torch.Tensor) -> torch.Tensor:
+    """Return sizes to divide by: 1 instead of 0.
+
+    Examples
+    --------
+    >>> or_one(torch.tensor([0.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return torch.where(size == 0, torch.ones_like(size), size)

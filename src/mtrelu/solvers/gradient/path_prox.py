@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import torch
 
-from mtrelu.solvers.gradient.batch import Batch
+from mtrelu.solvers.gradient.batch import Batch, or_one
 from mtrelu.solvers.gradient.kinks import least_norm_shares
 from mtrelu.solvers.gradient.optimiser import Optimiser
 
@@ -28,7 +28,10 @@ SWEEPS = 20
 
 
 class PathProx(Optimiser):
-    """Proximal gradient with exact balancing and backtracking."""
+    """Proximal gradient with exact balancing and backtracking.
+
+    Its state has neurons before coordinates: hidden (S, K, d + 1), output (S, K, T).
+    """
 
     def advance(self, first: int, count: int) -> None:
         """Take steps, each in both blocks."""
@@ -39,10 +42,9 @@ class PathProx(Optimiser):
     @property
     def batch(self) -> Batch:
         """The networks, balanced, with the best skip connection."""
-        state = self.state
-        H = _outputs(state["hidden"], self._columns)
-        rest = self.objective.labels - state["output"].transpose(1, 2) @ H
-        return Batch(state["hidden"], state["output"], rest @ self._fit).balanced()
+        hidden, v = self.state["hidden"], self.state["output"]
+        rest = self.objective.labels.T - v.transpose(1, 2) @ _outputs(hidden, self._columns)
+        return Batch(_swapped(hidden), _swapped(v), _swapped(rest @ self._fit)).balanced()
 
     def _memory(self) -> dict[str, torch.Tensor]:
         inputs = self.objective.inputs
@@ -50,20 +52,25 @@ class PathProx(Optimiser):
         # What rounding leaves of w·x + b on a hyperplane, in units of the largest (x, 1).
         eps = torch.finfo(inputs.dtype).eps
         self._on_hyperplane = 64 * eps * float(inputs.norm(dim=1).max())
-        used = inputs if self.objective.free is None else inputs * self.objective.free
+        used = inputs if self.objective.free is None else inputs * self.objective.free.T
         inverse = torch.linalg.pinv(used.double())  # (d + 1, N)
         self._fit = inverse.T.to(inputs)  # labels (T, N) to skip connection (T, d + 1)
         identity = torch.eye(inputs.shape[0], dtype=torch.float64, device=inputs.device)
         self._off_skip = (identity - used.double() @ inverse).to(inputs)
-        self._labels = self.objective.labels @ self._off_skip
-        unit = Batch(self.state["hidden"], self.state["output"], self.state["skip"]).unit_norm()
-        self.state["hidden"], self.state["output"] = unit.hidden, unit.output
-        H = _outputs(unit.hidden, self._columns) @ self._off_skip
+        self._labels = self.objective.labels.T @ self._off_skip
+        start = Batch(*(self.state[name] for name in ("hidden", "output", "skip"))).unit_norm()
+        hidden, v = _swapped(start.hidden), _swapped(start.output)
+        if self.objective.free is None or bool(self.objective.free[-1] > 0):
+            # Neurons with w = 0 are constants, which the skip connection fits.
+            v = v * self._cost(hidden)[..., None]
+        H = _outputs(hidden, self._columns) @ self._off_skip
         one = H.new_ones(H.shape[0])
         return {
-            "before": unit.output.clone(),
+            "hidden": hidden,
+            "output": v,
+            "before": v.clone(),
             "momentum": one.clone(),
-            "value": self._value(self._residual(H, unit.output), unit.output),
+            "value": self._value(hidden, self._residual(H, v), v),
             "output step": 1.0 / H.square().sum((1, 2)).clamp_min(torch.finfo(H.dtype).tiny),
             "hidden step": 0.1 * one,
         }
@@ -75,9 +82,9 @@ class PathProx(Optimiser):
         following = 0.5 * (1.0 + (1.0 + 4.0 * state["momentum"].square()).sqrt())
         ahead = v + ((state["momentum"] - 1.0) / following)[:, None, None] * (v - state["before"])
         gradient = H @ self._residual(H, ahead).transpose(1, 2)
-        found = soft_threshold(ahead - step * gradient, step * self.objective.alpha)
-        residual = self._residual(H, found)
-        new_value = self._value(residual, found)
+        threshold = self.objective.alpha * self._cost(state["hidden"])[..., None]
+        found = soft_threshold(ahead - step * gradient, step * threshold)
+        new_value = self._value(state["hidden"], self._residual(H, found), found)
         change = found - ahead
         curved = (change.transpose(1, 2) @ H).square().sum((1, 2))
         short = curved * state["output step"] <= change.square().sum((1, 2))
@@ -97,9 +104,10 @@ class PathProx(Optimiser):
         Z = hidden @ self._columns
         P = self._residual(Z.relu() @ self._off_skip, v) @ self._off_skip
         size = v.norm(dim=2, keepdim=True)
-        unit_v = v / torch.where(size > 0, size, torch.ones_like(size))
+        unit_v = v / or_one(size)
         near = Z.abs() <= self._on_hyperplane
         gradient = self._hidden_gradient(hidden, Z, unit_v @ P, near)
+        gradient = gradient * self._cost(hidden)[..., None]  # constants have no direction to turn
         # Within its cell a neuron moves smoothly; one that would leave it stops at the boundary,
         # where the next step decides between both sides and the boundary itself.
         length = state["hidden step"][:, None, None]
@@ -107,10 +115,10 @@ class PathProx(Optimiser):
         turn = change @ self._columns
         share = torch.where((Z * (Z + turn) < 0) & ~near, -Z / turn, torch.ones_like(Z)).amin(2)
         share = share[..., None]
-        moved = Batch(hidden + share * change, v, state["skip"]).unit_norm().hidden
-        new_value = self._value(
-            self._residual(_outputs(moved, self._columns) @ self._off_skip, v), v
-        )
+        moved = hidden + share * change
+        moved = moved / or_one(moved[..., :-1].norm(dim=2, keepdim=True))
+        H = _outputs(moved, self._columns) @ self._off_skip
+        new_value = self._value(moved, self._residual(H, v), v)
         promised = (size * share * gradient.square()).sum((1, 2)) * state["hidden step"]
         good = new_value <= value - DECREASE * promised
         state["hidden"] = torch.where(good[:, None, None], moved, hidden)
@@ -140,10 +148,14 @@ class PathProx(Optimiser):
         """F − Y off the skip connection, (S, T, N), for outputs H of neurons off it."""
         return v.transpose(1, 2) @ H - self._labels
 
-    def _value(self, residual: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    def _value(self, hidden: torch.Tensor, residual: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The objective [12], (S,)."""
-        cost = v.norm(dim=2).sum(1)
+        cost = (self._cost(hidden) * v.norm(dim=2)).sum(1)
         return 0.5 * residual.square().sum((1, 2)) + self.objective.alpha * cost
+
+    def _cost(self, hidden: torch.Tensor) -> torch.Tensor:
+        """What neurons cost per unit of ‖v_k‖, (S, K): 1, and 0 for constants, with w_k = 0."""
+        return (hidden[..., :-1].norm(dim=2) > 0).to(hidden)
 
 
 def soft_threshold(v: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
@@ -157,9 +169,14 @@ def soft_threshold(v: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     """
     size = v.norm(dim=2, keepdim=True)
     kept = (size - threshold).clamp_min(0.0)
-    return v * (kept / torch.where(size > 0, size, torch.ones_like(size)))
+    return v * (kept / or_one(size))
 
 
 def _outputs(hidden: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     """Outputs of the neurons at the data, (S, K, N)."""
     return (hidden @ columns).relu_()
+
+
+def _swapped(part: torch.Tensor) -> torch.Tensor:
+    """From neurons last to neurons first, and back."""
+    return part.transpose(1, 2).contiguous()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -11,6 +11,10 @@ from mtrelu.problem import Problem
 from mtrelu.solvers.gradient.batch import Batch
 from mtrelu.solvers.gradient.result import History, Training, TrainingProgress
 from mtrelu.solvers.gradient.settings import Settings
+
+_LAYERS = ("hidden", "output", "skip")
+_OUTCOME = ("objectives", "stationarity", "steps", "converged", "stalled", "diverged")
+_GROWING = ("judged_at", "past_objectives", "past_stationarity")
 
 
 @dataclass
@@ -27,10 +31,12 @@ class Record:
         Which networks run.
     final : Batch
         The networks as they were when they finished, in the type they were trained in.
-    objectives, stationarity, steps, converged, diverged : torch.Tensor of shape (S,)
+    objectives, stationarity, steps, converged, stalled, diverged : torch.Tensor of shape (S,)
         See `Training`.
-    trace : list of tuple
-        Step, objectives and stationarity of each judgement.
+    judged_at : torch.Tensor of shape (C,)
+        Steps of the judgements.
+    past_objectives, past_stationarity : torch.Tensor of shape (C, S)
+        See `History`.
     """
 
     step: int
@@ -41,39 +47,56 @@ class Record:
     stationarity: torch.Tensor
     steps: torch.Tensor
     converged: torch.Tensor
+    stalled: torch.Tensor
     diverged: torch.Tensor
-    trace: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    judged_at: torch.Tensor
+    past_objectives: torch.Tensor
+    past_stationarity: torch.Tensor
 
     @classmethod
     def start(cls, batch: Batch) -> Record:
         """Return the record before the first step."""
         n = batch.n_networks
-        unknown = torch.full((n,), torch.inf, dtype=torch.float64)
-        no = torch.zeros(n, dtype=torch.bool)
-        steps = torch.zeros(n, dtype=torch.int64)
-        final = Batch(*(torch.zeros_like(part, device="cpu") for part in batch.parts))
         return cls(
-            0, 0.0, torch.arange(n), final, unknown, unknown.clone(), steps, no, no.clone()
-        )  # fmt: skip
+            step=0,
+            seconds=0.0,
+            rows=torch.arange(n),
+            final=Batch(*(torch.zeros_like(part, device="cpu") for part in batch.parts)),
+            objectives=torch.full((n,), torch.inf, dtype=torch.float64),
+            stationarity=torch.full((n,), torch.inf, dtype=torch.float64),
+            steps=torch.zeros(n, dtype=torch.int64),
+            converged=torch.zeros(n, dtype=torch.bool),
+            stalled=torch.zeros(n, dtype=torch.bool),
+            diverged=torch.zeros(n, dtype=torch.bool),
+            judged_at=torch.zeros(0, dtype=torch.int64),
+            past_objectives=torch.zeros((0, n), dtype=torch.float64),
+            past_stationarity=torch.zeros((0, n), dtype=torch.float64),
+        )
 
     def judged(self, objectives: torch.Tensor, stationarity: torch.Tensor) -> None:
         """Take in the objectives and stationarities of the networks that run."""
-        finite = torch.isfinite(objectives) & torch.isfinite(stationarity)
-        infinite = torch.full_like(objectives, torch.inf)
-        self.objectives[self.rows] = torch.where(finite, objectives, infinite)
-        self.stationarity[self.rows] = torch.where(finite, stationarity, infinite)
-        self.diverged[self.rows] = ~finite
+        self.objectives[self.rows] = objectives
+        self.stationarity[self.rows] = stationarity
+        self.diverged[self.rows] = torch.isinf(objectives)
         self.steps[self.rows] = self.step
-        shown = torch.full((2, self.objectives.numel()), torch.nan, dtype=torch.float64)
-        shown[0, self.rows] = self.objectives[self.rows]
-        shown[1, self.rows] = self.stationarity[self.rows]
-        self.trace.append((self.step, shown[0], shown[1]))
+        shown = torch.full((2, 1, self.objectives.numel()), torch.nan, dtype=torch.float64)
+        shown[0, 0, self.rows], shown[1, 0, self.rows] = objectives, stationarity
+        self.judged_at = torch.cat((self.judged_at, torch.tensor([self.step])))
+        self.past_objectives = torch.cat((self.past_objectives, shown[0]))
+        self.past_stationarity = torch.cat((self.past_stationarity, shown[1]))
 
     def finish(self, leaving: torch.Tensor, batch: Batch) -> None:
         """Keep the networks that leave; ``leaving`` and ``batch`` are of those that run."""
         for kept, part in zip(self.final.parts, batch.parts, strict=True):
             kept[self.rows[leaving]] = part.cpu()[leaving]
         self.rows = self.rows[~leaving]
+
+    @property
+    def finished(self) -> torch.Tensor:
+        """Which networks do not run."""
+        done = torch.ones(self.steps.numel(), dtype=torch.bool)
+        done[self.rows] = False
+        return done.nonzero()[:, 0]
 
     def progress(self, settings: Settings) -> TrainingProgress:
         """Return what a callback sees."""
@@ -83,66 +106,33 @@ class Record:
             self.objectives.numpy().copy(),
             self.stationarity.numpy().copy(),
             self.rows.numel(),
+            self.seconds,
         )
 
     def training(self, problem: Problem, settings: Settings) -> Training:
         """Return the result of training that has come to its end."""
         networks = [
-            None if diverged else self.final.network(row)
-            for row, diverged in enumerate(self.diverged.tolist())
+            self.final.network(row) if finite else None
+            for row, finite in enumerate(torch.isfinite(self.objectives).tolist())
         ]
-        steps, objectives, stationarity = zip(*self.trace, strict=True)
-        history = History(
-            torch.tensor(steps).numpy(),
-            torch.stack(objectives).numpy(),
-            torch.stack(stationarity).numpy(),
-        )
+        past = (self.judged_at, self.past_objectives, self.past_stationarity)
         return Training(
-            problem,
-            networks,
-            self.objectives.numpy(),
-            self.stationarity.numpy(),
-            self.converged.numpy(),
-            self.diverged.numpy(),
-            self.steps.numpy(),
-            history,
-            self.seconds,
-            settings,
+            problem=problem,
+            networks=networks,
+            **{name: getattr(self, name).numpy() for name in _OUTCOME},
+            history=History(*(each.numpy() for each in past)),
+            seconds=self.seconds,
+            settings=settings,
         )
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return everything but ``step`` and ``seconds``, to be stored."""
-        steps, objectives, stationarity = zip(*self.trace, strict=True)
-        hidden, output, skip = self.final.parts
-        return {
-            "rows": self.rows,
-            "final hidden": hidden,
-            "final output": output,
-            "final skip": skip,
-            "objectives": self.objectives,
-            "stationarity": self.stationarity,
-            "steps": self.steps,
-            "converged": self.converged,
-            "diverged": self.diverged,
-            "trace steps": torch.tensor(steps),
-            "trace objectives": torch.stack(objectives),
-            "trace stationarity": torch.stack(stationarity),
-        }
+        layers = {f"final {name}": getattr(self.final, name) for name in _LAYERS}
+        return layers | {name: getattr(self, name) for name in ("rows", *_OUTCOME, *_GROWING)}
 
     @classmethod
     def of_tensors(cls, step: int, seconds: float, stored: Mapping[str, torch.Tensor]) -> Record:
         """Return the record that `tensors` stored."""
-        trace = list(
-            zip(
-                stored["trace steps"].tolist(),
-                stored["trace objectives"],
-                stored["trace stationarity"],
-                strict=True,
-            )
-        )
-        final = Batch(*(stored[f"final {name}"] for name in ("hidden", "output", "skip")))
-        judged = {
-            name: stored[name]
-            for name in ("objectives", "stationarity", "steps", "converged", "diverged")
-        }
-        return cls(step, seconds, stored["rows"], final, **judged, trace=trace)
+        final = Batch(*(stored[f"final {name}"] for name in _LAYERS))
+        rest = {name: stored[name] for name in ("rows", *_OUTCOME, *_GROWING)}
+        return cls(step=step, seconds=seconds, final=final, **rest)

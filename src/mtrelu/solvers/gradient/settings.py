@@ -23,8 +23,8 @@ CHOICES = {
 }
 DEFAULT_RATE = 3e-3
 CHECKS = 50  # judgements of a run of full length
-# A judgement costs as much as some steps of Adam, and about as much as one of the other methods.
-LEAST_INTERVAL = {"adam": 50, "lbfgs": 1, "proximal": 1}
+# A judgement costs as much as ten steps of Adam, and about as much as one of the other methods.
+LEAST_INTERVAL = {"adam": 100, "lbfgs": 1, "proximal": 1}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def as_settings(
             raise InvalidInputError(
                 f"{name} is {value!r}; choose one of {', '.join(map(repr, CHOICES[name]))}."
             )
-    refuse_untrainable(problem)
+    refuse_untrainable(problem, dtype)
     if not (isinstance(tol, Real) and 0 < float(tol) < np.inf):
         raise InvalidInputError(
             f"tol is {tol!r}, but the {stop} is compared with it; pass a number > 0 such as 1e-3."
@@ -141,18 +141,26 @@ def as_settings(
     )
 
 
-def refuse_untrainable(problem: Problem) -> None:
-    """Raise `InvalidInputError` for a problem whose objective training does not descend.
+def refuse_untrainable(problem: Problem, dtype: str) -> None:
+    """Raise `InvalidInputError` for a problem that training cannot descend.
 
     Examples
     --------
-    >>> refuse_untrainable(Problem.make([0.0, 1.0], [0.0, 1.0], alpha=1.0))
+    >>> refuse_untrainable(Problem.make([0.0, 1.0], [0.0, 1.0], alpha=1.0), "float32")
     """
     if problem.alpha == 0.0:
         raise InvalidInputError(
             "alpha is 0, but without weight decay training ends at any interpolant, not at one of "
             "least norm [2]; pass a small alpha > 0, or interpolate with mtrelu.solve."
         )
+    for name, values in (("X", problem.X), ("Y", problem.Y)):
+        largest = float(np.abs(values).max())
+        if largest > float(np.finfo(dtype).max) ** 0.5 / values.size:
+            raise InvalidInputError(
+                f"{name} has a value of size {largest:.3g}, the squares of which have no sum in "
+                f"{dtype}; divide it by its size"
+                + (', or pass dtype="float64".' if dtype == "float32" else ".")
+            )
 
 
 def _as_seeds(seeds: Any) -> tuple[int, ...]:

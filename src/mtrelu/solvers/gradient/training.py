@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.solvers.gradient.result import Training, TrainingProgress
 from mtrelu.solvers.gradient.settings import Settings, as_settings
+from mtrelu.status import Status
 from mtrelu.validation import InvalidInputError, MissingExtraError
 from mtrelu.verify import verify
 
 if TYPE_CHECKING:
     import torch
 
+    from mtrelu.oracles.base import Oracle
     from mtrelu.solvers.gradient.batch import Batch
+    from mtrelu.solvers.gradient.checkpoint import Checkpoint
     from mtrelu.solvers.gradient.optimiser import Optimiser
     from mtrelu.solvers.gradient.record import Record
 
@@ -43,9 +48,10 @@ def train(
     tol: float = 1e-2,
     dtype: str = "float32",
     device: str = "cpu",
-    start: Sequence[ReLUNetwork] | None = None,
+    start: ReLUNetwork | Iterable[ReLUNetwork] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     callback: Callable[[TrainingProgress], None] | None = None,
+    progress: bool = False,
 ) -> Training:
     """Train networks from several seeds at once by full-batch gradients with weight decay [2].
 
@@ -88,23 +94,26 @@ def train(
         from ``alpha``, so this is a mere factor of the objective, which Adam hardly and the other
         methods do not notice.
     stop : {"stationarity", "certificate"}
-        What ends the training of a network: that it is stationary, or that the relative duality gap
-        of [12] proves it globally optimal, up to ``tol``. Judged 50 times, by
-        Adam not more often than every 50 steps.
+        What ends the training of a network: that it is stationary up to ``tol``, or certified to be
+        globally optimal up to the relative gap ``tol``, as by :func:`mtrelu.certify`. Judged 50
+        times, by Adam not more often than every 100 steps.
     tol : float
-        See ``stop``. Near a stationary point the objective is above that of the point by roughly
-        the square of the stationarity, relative.
+        See ``stop``. What is compared with it in the first case is said in
+        :mod:`mtrelu.solvers.gradient.stationarity`.
     dtype : {"float32", "float64"}
         Type to train in. Judgements are in float64.
     device : str
-        ``"cpu"``, ``"cuda"`` or ``"cuda:1"`` …
-    start : sequence of ReLUNetwork, optional
+        ``"cpu"``, of which one thread is used, ``"cuda"`` or ``"cuda:1"`` …
+    start : ReLUNetwork or iterable of ReLUNetwork, optional
         Where to start, one a seed; otherwise as ``torch.nn.Linear`` would.
     checkpoint : path-like, optional
         File to store the state in as training goes on. If it exists, training goes on from there,
         bit for bit as if it had not been interrupted; a finished one is returned at once.
     callback : callable, optional
         Called with a :class:`mtrelu.solvers.gradient.result.TrainingProgress` at each judgement.
+    progress : bool
+        Whether to show a line on standard error that says how far training is, where that is a
+        terminal.
 
     Returns
     -------
@@ -120,9 +129,13 @@ def train(
 
     Notes
     -----
-    Training is deterministic: on one machine, with one number of threads, the same call gives the
-    same bits. The networks of a batch do not influence each other, but how many there are can
-    change the last digits.
+    Training is deterministic: on one machine and device, the same call gives the same bits. The
+    networks of a batch do not influence each other, but how many there are can change the last
+    digits.
+
+    Weights start within 1 of 0, so the inputs should be of about that size: with years such as 1950
+    to 2010 no hyperplane starts among the data, and gradients hardly bring one there. Standardise
+    them first; with X divided by s, an ``alpha`` multiplied by 1/s means the same penalty.
 
     Examples
     --------
@@ -135,8 +148,9 @@ def train(
     """
     problem = Problem.make(X, Y, alpha, skip=skip, sample_weight=sample_weight)
     problem.refuse_unshared_weights("training by gradients")
+    starts = _as_starts(start)
     settings = as_settings(
-        problem, seeds=seeds, width=_width_of(start, width), method=method, steps=steps,
+        problem, seeds=seeds, width=_width_of(starts, width), method=method, steps=steps,
         learning_rate=learning_rate, schedule=schedule, reduction=reduction, stop=stop, tol=tol,
         dtype=dtype, device=device,
     )  # fmt: skip
@@ -145,91 +159,133 @@ def train(
             f"callback is {callback!r}, which cannot be called; pass a function of one "
             "TrainingProgress."
         )
-    _refuse_start(problem, settings, start)
+    _refuse_starts(problem, settings, starts)
     try:
         import torch
     except ImportError:
         raise MissingExtraError("torch", "torch") from None
     from mtrelu.solvers.gradient.batch import Batch
     from mtrelu.solvers.gradient.checkpoint import Checkpoint, key_of
+    from mtrelu.solvers.gradient.progress import ProgressLine
 
     where = as_device(settings.device)
     drawn = (
-        Batch.drawn(problem, settings.seeds, settings.width) if start is None else Batch.of(start)
+        Batch.drawn(problem, settings.seeds, settings.width) if starts is None else Batch.of(starts)
     )
     store = None
     if checkpoint is not None:
         store = Checkpoint(checkpoint, key_of(problem, settings, drawn))
     batch = drawn.to(dtype=getattr(torch, settings.dtype), device=where)
+    listeners = [] if callback is None else [callback]
+    if progress:
+        listeners.append(ProgressLine())
     with torch.no_grad():
-        record = _run(problem, settings, batch, store, callback)
+        record = _Run(problem, settings, batch).to_the_end(store, listeners)
     return record.training(problem, settings)
 
 
-def _run(
-    problem: Problem,
-    settings: Settings,
-    batch: Batch,
-    store: Any,
-    callback: Callable[[TrainingProgress], None] | None,
-) -> Record:
-    from mtrelu.solvers.gradient.denormals import flushed_denormals
-    from mtrelu.solvers.gradient.record import Record
-    from mtrelu.solvers.gradient.stationarity import Judge
+class _Run:
+    """A training from its start or a checkpoint to its end."""
 
-    judge = Judge(problem, batch.hidden.device)
-    optimiser = _optimiser(problem, settings, batch)
-    record = Record.start(batch)
-    stored = None if store is None else store.load()
-    if stored is not None:
-        record, state = stored
-        optimiser.state = {name: each.to(batch.hidden.device) for name, each in state.items()}
-    last_stored, cost_of_storing = -float("inf"), 0.0
-    while record.rows.numel():
-        begin = time.perf_counter()
+    def __init__(self, problem: Problem, settings: Settings, batch: Batch) -> None:
+        from mtrelu.solvers.gradient.arithmetic import steady_arithmetic
+        from mtrelu.solvers.gradient.record import Record
+        from mtrelu.solvers.gradient.stationarity import Judge
+
+        self._problem = problem
+        self._settings = settings
+        self._device = batch.hidden.device
+        self._steady = steady_arithmetic
+        self._oracle = _oracle(problem) if settings.stop == "certificate" else None
+        with self._steady():
+            self._judge = Judge(problem, self._device, settings.tol / 10)
+            self._optimiser = _optimiser(problem, settings, batch)
+            zero = problem.loss_value(np.zeros_like(problem.Y))
+            self._bounds = self._judge(batch)[0].cpu().clamp_min(zero)
+        self._record = Record.start(batch)
+
+    def to_the_end(
+        self, store: Checkpoint | None, listeners: Sequence[Callable[[TrainingProgress], None]]
+    ) -> Record:
+        if store is not None:
+            self._resume(store)
+        record = self._record
+        last_stored, cost_of_storing = -float("inf"), 0.0
+        while record.rows.numel():
+            begin = time.perf_counter()
+            with self._steady():
+                self._go_on()
+            now = time.perf_counter()
+            record.seconds += now - begin
+            due = now - last_stored >= cost_of_storing / STORING_SHARE or not record.rows.numel()
+            if store is not None and due:
+                store.store(record, self._optimiser.state)
+                last_stored = time.perf_counter()
+                cost_of_storing = last_stored - now
+            for listener in listeners:
+                listener(record.progress(self._settings))
+        return record
+
+    def _go_on(self) -> None:
+        """Take steps up to the next judgement, and let those go that are finished."""
+        record, settings, optimiser = self._record, self._settings, self._optimiser
         count = min(settings.check_every, settings.steps - record.step)
-        with flushed_denormals():
-            optimiser.advance(record.step, count)
+        optimiser.advance(record.step, count)
         record.step += count
-        running = optimiser.batch
-        objectives, stationarity = judge(running)
-        record.judged(objectives.cpu(), stationarity.cpu())
-        record.converged[record.rows] = _converged(problem, settings, record, running)
-        over = record.step >= settings.steps
-        leaving = record.converged[record.rows] | record.diverged[record.rows] | over
-        leaving |= optimiser.stalled.cpu()
+        running, rows = optimiser.batch, record.rows
+        objectives, stationarity = (each.cpu() for each in self._judge(running))
+        record.judged(objectives, stationarity)
+        converged = self._converged(stationarity, running)
+        infinite, stalled = objectives == float("inf"), optimiser.stalled.cpu()
+        leaving = converged | infinite | stalled | (record.step >= settings.steps)
         if bool(leaving.any()):
+            record.converged[rows] = converged
+            record.diverged[rows] = leaving & ~converged & (objectives > self._bounds[rows])
+            record.stalled[rows] = stalled & ~(converged | record.diverged[rows])
             record.finish(leaving, running)
-            optimiser.keep(~leaving.to(batch.hidden.device))
-        now = time.perf_counter()
-        record.seconds += now - begin
-        due = now - last_stored >= cost_of_storing / STORING_SHARE or not record.rows.numel()
-        if store is not None and due:
-            store.store(record, optimiser.state)
-            last_stored = time.perf_counter()
-            cost_of_storing = last_stored - now
-        if callback is not None:
-            callback(record.progress(settings))
-    return record
+            optimiser.keep(~leaving.to(self._device))
+
+    def _converged(self, stationarity: torch.Tensor, networks: Batch) -> torch.Tensor:
+        """Which networks satisfy the rule for stopping."""
+        settings = self._settings
+        if settings.stop == "stationarity":
+            return stationarity <= settings.tol
+        certified = stationarity < float("inf")
+        for position in certified.nonzero()[:, 0].tolist():
+            certificate = verify(
+                self._problem, networks.network(position), tol=settings.tol, oracle=self._oracle
+            )
+            certified[position] = certificate.status is Status.CERTIFIED
+        return certified
+
+    def _resume(self, store: Checkpoint) -> None:
+        """Take up what is stored, unless its verdicts are not what the stored networks deserve."""
+        stored = store.load(self._record, self._optimiser.state, self._settings.steps)
+        if stored is None:
+            return
+        record, state = stored
+        rows = record.finished
+        with self._steady():
+            final = record.final.rows(rows).to(device=self._device)
+            objectives, stationarity = (each.cpu() for each in self._judge(final))
+            converged = self._converged(record.stationarity[rows], final)
+        diverged = ~converged & (objectives > self._bounds[rows])
+        close = objectives.isclose(record.objectives[rows], rtol=1e-6, atol=0.0)
+        close &= stationarity.isclose(record.stationarity[rows], rtol=1e-2, atol=1e-9)
+        close &= (converged == record.converged[rows]) & (diverged == record.diverged[rows])
+        if not bool(close.all()):
+            raise store.damaged()
+        self._record = record
+        self._optimiser.state = {name: each.to(self._device) for name, each in state.items()}
 
 
-def _converged(
-    problem: Problem, settings: Settings, record: Record, running: Batch
-) -> torch.Tensor:
-    """Which of the networks that run satisfy the rule for stopping."""
-    import torch
+def _oracle(problem: Problem) -> Oracle | None:
+    """What `verify` needs to be built once; nothing on the line."""
+    from mtrelu.oracles.choice import certifying_oracle
 
-    if settings.stop == "stationarity":
-        return record.stationarity[record.rows] <= settings.tol
-    gaps = [
-        float("inf")
-        if record.diverged[row]
-        else verify(
-            problem, running.network(position), tol=settings.tol, time_limit=CERTIFYING
-        ).relative_gap
-        for position, row in enumerate(record.rows.tolist())
-    ]
-    return torch.tensor(gaps, dtype=torch.float64) <= settings.tol
+    if problem.n_inputs == 1 and problem.skip == "affine":
+        return None
+    return certifying_oracle(problem.X, problem.skip, CERTIFYING)
 
 
 def _optimiser(problem: Problem, settings: Settings, batch: Batch) -> Optimiser:
@@ -269,24 +325,31 @@ def as_device(name: str) -> torch.device:
     return device
 
 
-def _width_of(start: Sequence[ReLUNetwork] | None, width: Any) -> Any:
-    """The width asked for, or that of the networks to start from."""
-    if start is None or width is not None or not len(start):
-        return width
-    return getattr(start[0], "n_neurons", None)
-
-
-def _refuse_start(
-    problem: Problem, settings: Settings, start: Sequence[ReLUNetwork] | None
-) -> None:
-    if start is None:
-        return
-    if len(start) != len(settings.seeds):
+def _as_starts(start: Any) -> list[Any] | None:
+    if start is None or isinstance(start, ReLUNetwork):
+        return None if start is None else [start]
+    if not isinstance(start, Iterable):
         raise InvalidInputError(
-            f"start has {len(start)} networks, but there are {len(settings.seeds)} seeds; pass one "
-            "network a seed."
+            f"start is a {type(start).__name__}; pass a list of one network a seed, "
+            "mtrelu.as_network(model) of each."
         )
-    for network in start:
+    return list(start)
+
+
+def _width_of(starts: list[Any] | None, width: Any) -> Any:
+    """The width asked for, or that of the networks to start from."""
+    return width if not starts or width is not None else getattr(starts[0], "n_neurons", None)
+
+
+def _refuse_starts(problem: Problem, settings: Settings, starts: list[Any] | None) -> None:
+    if starts is None:
+        return
+    if len(starts) != len(settings.seeds):
+        raise InvalidInputError(
+            f"start has {len(starts)} networks, but there are {len(settings.seeds)} seeds; pass "
+            "one network a seed."
+        )
+    for network in starts:
         if not isinstance(network, ReLUNetwork):
             raise InvalidInputError(
                 f"start has a {type(network).__name__}; pass mtrelu.as_network(model) of each."
@@ -295,5 +358,6 @@ def _refuse_start(
         if network.n_neurons != settings.width:
             raise InvalidInputError(
                 f"start has a network of {network.n_neurons} neurons, but width is "
-                f"{settings.width}; those trained side by side need one width."
+                f"{settings.width}; those trained side by side need one width: train them apart, "
+                "or add neurons with v = 0."
             )
