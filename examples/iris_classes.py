@@ -31,16 +31,12 @@ print(f"alpha = {model.alpha}, held-out log loss {-search.best_score_:.3f}")
 print(model.certificate_.in_words(), "\n")
 
 # %%
-# Two flowers, one clear and one between two kinds. The range of the logits over all optimal
-# networks says whether the optimum leaves anything open.
+# Two flowers, one clear and one between two kinds.
 
 flowers = X.iloc[[0, 77]]
-low, high = model.optimal_range(flowers)
-for flower, shares, width in zip(
-    flowers.to_numpy(), model.predict_proba(flowers), np.max(high - low, axis=1), strict=True
-):
+for flower, shares in zip(flowers.to_numpy(), model.predict_proba(flowers), strict=True):
     named = ", ".join(f"{p:.2f} {c}" for c, p in zip(model.classes_, shares, strict=True))
-    print(f"{flower} cm: {named}; two optimal logits differ by {width:.3f}")
+    print(f"{flower} cm: {named}")
 
 # %%
 # Each class against the rest. The lines where the logits bend are common to all three.

@@ -143,7 +143,12 @@ def test_weights_that_tasks_share_stay_one_a_sample():
 @pytest.mark.parametrize(
     ("Y", "options", "message"),
     [
-        ([[1.0, NAN], [1.0, 2.0]], {}, r'nan at row 0 of column 1\..*nan_policy="omit"'),
+        (
+            [[1.0, NAN], [1.0, 2.0]],
+            {"nan_policy": "raise"},
+            r'nan at row 0 of column 1\..*nan_policy="omit"',
+        ),
+        ([[1.0, NAN], [1.0, 2.0]], {}, r"nan at row 0 of column 1\..*or fill them first\.$"),
         ([[1.0, NAN], [1.0, NAN]], {"nan_policy": "omit"}, r"task without any label .*column 1"),
         ([NAN, NAN], {"nan_policy": "omit"}, r"no label that counts"),
         ([[1.0, NAN], [1.0, np.inf]], {"nan_policy": "omit"}, r"inf at row 1 of column 1"),

@@ -211,7 +211,7 @@ def test_a_verdict_of_unique_rests_on_the_gap():
         optima = OptimalPolytope.of_solution(problem, rough)
         assert optima.verdict is not Verdict.NOT_UNIQUE
         if size >= 1e-4:
-            assert optima.verdict is Verdict.UNDECIDED
+            assert optima.verdict is Verdict.UNDECIDED and not optima.range_is_proved
 
 
 def test_inputs_in_a_hyperplane_leave_a_slope_free():
@@ -355,6 +355,7 @@ def test_inputs_in_a_hyperplane_are_no_excuse_for_networks_that_are_not_optimal(
     flat = ReLUNetwork(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1)), A, c)
     optima = OptimalPolytope.of_solution(problem, flat)
     assert optima.verdict is Verdict.UNDECIDED and optima.witness() is None
+    assert not optima.range_is_proved
     assert "span only 1 of 2" in optima.reason and "gap" in optima.reason
 
 

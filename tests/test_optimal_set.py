@@ -303,6 +303,7 @@ def test_undecided_names_where_and_gives_the_wider_range():
     assert optima.verdict is Verdict.UNDECIDED
     assert optima.intervals == [interval]
     assert "beyond the precision of the data, 2e-16" in optima.reason
+    assert not optima.range_is_proved and OptimalSet.of_interpolation(x, Y).range_is_proved
     middle = [0.5 * (interval[0] + interval[1])]
     low, high = optima.range(middle)
     expected_low, expected_high = OptimalSet.of_interpolation(x, Y).range(middle)
@@ -577,7 +578,7 @@ def test_fit_of_several_tasks_is_proved_unique(seed):
     optima = OptimalSet.of_fit(problem, network, P)
     assert optima.verdict is Verdict.UNIQUE
     assert optima.intervals == []
-    assert f"{optima.tolerance:.2g}" in optima.reason
+    assert f"{optima.tolerance:.2g}" in optima.reason and optima.range_is_proved
     assert optima.witness() is None
     queries = np.linspace(x[0] - 1, x[-1] + 1, 200)
     low, high = optima.range(queries)
@@ -623,6 +624,24 @@ def test_tasks_that_are_multiples_of_one_are_proved_not_unique():
     assert optima.verdict is single.verdict is Verdict.NOT_UNIQUE
     assert optima.intervals == single.intervals
     assert "multiples of one" in optima.reason
+    assert optima.range_is_proved and single.range_is_proved
+
+
+def test_one_run_that_is_proved_does_not_prove_the_range_elsewhere():
+    # Far apart, a run that is plain to see and one that a rough dual variable leaves open.
+    x, Y = trend(0, 20, 1, noise=0.01)
+    network, P = solve(x, Y, 0.05)
+    problem = Problem.make(x, Y, 0.05)
+    proved = OptimalSet.of_fit(problem, network, P)
+    verdicts = set()
+    for size in np.geomspace(1e-8, 1e-1, 30):
+        rough = ReLUNetwork(network.w, network.b, (1 + size) * network.v, network.A, network.c)
+        optima = OptimalSet.of_fit(problem, rough)
+        verdicts.add((optima.verdict, optima.range_is_proved))
+        if optima.range_is_proved:
+            assert optima.intervals == proved.intervals
+    assert (Verdict.NOT_UNIQUE, True) in verdicts and (Verdict.UNDECIDED, False) in verdicts
+    assert (Verdict.NOT_UNIQUE, False) in verdicts and (Verdict.UNDECIDED, True) not in verdicts
 
 
 def test_a_rough_fit_proves_nothing():
@@ -630,7 +649,7 @@ def test_a_rough_fit_proves_nothing():
     network, _ = solve(x, Y, 0.05)
     rough = ReLUNetwork(network.w, network.b, 1.05 * network.v, network.A, network.c)
     optima = OptimalSet.of_fit(Problem.make(x, Y, 0.05), rough)
-    assert optima.verdict is Verdict.UNDECIDED
+    assert optima.verdict is Verdict.UNDECIDED and not optima.range_is_proved
     assert "smaller tol" in optima.reason
     assert optima.intervals
 

@@ -512,3 +512,13 @@ def test_alpha_max_says_what_it_does_not_do():
 def test_weight_decay_refuses_what_is_not_a_number(arguments, word):
     with pytest.raises(InvalidInputError, match=word):
         alpha_from_weight_decay(*arguments)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-172])
+def test_numbers_whose_squares_underflow_are_refused(alpha):
+    x = np.arange(20.0)
+    with pytest.raises(InvalidInputError, match=r"^Y has values up to 1e-169 only.*rescale"):
+        Problem.make(x, np.abs(x - 9) * 1e-170, alpha)
+    with pytest.raises(InvalidInputError, match=r"^X has values up to 1.9e-169 only.*rescale"):
+        Problem.make(x * 1e-170, np.abs(x - 9), alpha)
+    assert not Problem.make(x, np.zeros(20), alpha).Y.any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -240,3 +242,46 @@ def test_an_offset_of_the_labels_changes_nothing():
     moved = OptimalSet.of_fit(there, shifted)
     assert moved.verdict is here.verdict
     assert moved.tolerance == pytest.approx(here.tolerance, abs=1e-8)
+
+
+# Numbers whose squares leave float64
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize("unit", [1e-145, 1e-150, 1e-160, 1e-170, 1e-200])
+def test_a_gap_that_underflows_proves_nothing(loss, unit):
+    x = np.arange(20.0)
+    labels = unit * np.abs(x - 9.0)[:, np.newaxis]
+    small = Problem.make(x, np.zeros(20), 1e-2 * unit, loss=loss)
+    problem = replace(small, Y=labels)  # beyond what `make` takes
+    line = ReLUNetwork.from_knots([], np.empty((0, 1)), [0.0], [float(labels.mean())])
+    for network in (line, network_through(x, labels)):
+        optima = OptimalSet.of_fit(problem, network)
+        assert optima.verdict is Verdict.UNDECIDED and not optima.range_is_proved
+        assert optima.tolerance >= 1e-290
+
+
+def test_labels_that_are_zero_leave_a_gap_of_zero():
+    problem = Problem.make(np.arange(5.0), np.zeros(5), 1e-200)
+    zero = ReLUNetwork.from_knots([], np.empty((0, 1)), [0.0], [0.0])
+    optima = OptimalSet.of_fit(problem, zero)
+    assert optima.verdict is Verdict.UNIQUE and optima.tolerance == 0.0
+
+
+@pytest.mark.parametrize("unit", [1e-140, 1e-80, 1e80, 1e120, 1e150])
+def test_the_verdict_does_not_hang_on_the_unit_of_the_inputs(unit):
+    problem = sample_problem(3, n=12)
+    x, width = problem.X[:, 0], 2.0 ** round(np.log2(unit))
+    scaled = replace(problem, X=width * problem.X, alpha=width * problem.alpha)
+    values = optimum(problem)
+    found = OptimalSet.of_fit(problem, network_through(x, values))
+    again = OptimalSet.of_fit(scaled, network_through(width * x, values))  # warnings are errors
+    assert found.verdict is again.verdict is not Verdict.UNDECIDED
+    assert again.tolerance == pytest.approx(found.tolerance, rel=1e-6)
+
+
+def test_what_overflows_proves_nothing():
+    x, labels = 1e150 * np.arange(6.0), 1e100 * np.abs(np.arange(6.0) - 2.0)
+    problem = Problem.make(x, labels, 1e-3 * 1e250)
+    line = ReLUNetwork.from_knots([], np.empty((0, 1)), [0.0], [1e100])
+    assert OptimalSet.of_fit(problem, line).verdict is Verdict.UNDECIDED

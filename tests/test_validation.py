@@ -16,7 +16,7 @@ from mtrelu.validation import (
     as_labels,
     as_skip,
     as_weights,
-    refuse_overflow,
+    refuse_unsquarable,
 )
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -143,7 +143,12 @@ def test_missing_labels_are_refused_or_kept_as_nan():
     masked = np.ma.array([1, 2], mask=[True, False])
     np.testing.assert_array_equal(as_labels(masked, 2, nan_policy="omit")[:, 0], [np.nan, 2.0])
     with pytest.raises(InvalidInputError, match=r'2 entries .*or pass nan_policy="omit"'):
-        as_labels(frame, 2)
+        as_labels(frame, 2, nan_policy="raise")
+    # Who does not have the option is not told to pass it.
+    for labels in (frame, masked):
+        with pytest.raises(InvalidInputError, match=r"Y has .* first\.$") as caught:
+            as_labels(labels, 2)
+        assert "nan_policy" not in str(caught.value)
     with pytest.raises(InvalidInputError, match=r"inf at row 0 of column 0\. .*fill them first\.$"):
         as_labels([np.inf, np.nan], 2, nan_policy="omit")
     with pytest.raises(InvalidInputError, match=r"nan_policy is 'drop'"):
@@ -199,9 +204,19 @@ def test_a_skip_connection_that_is_none_is_refused(skip):
 
 def test_sums_of_squares_that_overflow_are_refused():
     largest = np.sqrt(np.finfo(float).max / 4)
-    refuse_overflow(np.full(4, -0.999 * largest), "Y")
+    refuse_unsquarable(np.full(4, -0.999 * largest), "Y")
     with pytest.raises(InvalidInputError, match=r"^Y has values up to 6\.71e\+153"):
-        refuse_overflow(np.full(4, -1.001 * largest), "Y")
+        refuse_unsquarable(np.full(4, -1.001 * largest), "Y")
+
+
+def test_sums_of_squares_that_underflow_are_refused_but_zeros_are_not():
+    smallest = np.sqrt(1e-290 / 4)
+    refuse_unsquarable(np.full(4, -1.001 * smallest), "X")
+    refuse_unsquarable(np.array([0.0, 0.0]), "X")
+    refuse_unsquarable(np.array([1e-300, 1.0]), "X")
+    for tiny in (0.999 * smallest, 1e-170, 5e-324):
+        with pytest.raises(InvalidInputError, match=r"^X has values up to .* only, .*; rescale"):
+            refuse_unsquarable(np.full(4, -tiny), "X")
 
 
 def test_errors_can_be_caught_as_their_standard_kinds():

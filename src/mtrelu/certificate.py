@@ -40,8 +40,10 @@ class Certificate:
         ``primal``. Infinite when the objective overflows or, for ``alpha = 0``, when the network
         does not pass through the labels.
     relative_gap : float
-        ``gap / max(1e-300, primal)``. It means nothing where the objective itself is rounding; then
-        the status is certified on that ground, see `mtrelu.verify.verify`.
+        ``gap / max(1e-300, primal)``. At most ``tol`` for a certified network, with one exception:
+        where the objective itself is no more than rounding of the labels makes it, no share of it
+        means anything, this may be as large as 1, and the status is certified on that ground; see
+        `mtrelu.verify.verify`.
     oracle : str
         ``"exact"``, ``"bound"`` or ``"estimate"``: how the dual function was maximised. With
         ``"bound"`` the gap is a proof, but may be larger than it need be; with ``"estimate"`` the
@@ -129,10 +131,16 @@ class Certificate:
             else f"misfit to the data plus {self.alpha:.6g} times the size of its weights"
         )
         rivals = " that passes through all labels" if self.alpha == 0 else ""
+        only_rounding = self.status is Status.CERTIFIED and not self.relative_gap <= self.tol
         words = [
             f"This network scores {self.primal:.6g}, where lower is better (the score is {score})."
         ]
-        if self.oracle == "estimate":
+        if only_rounding:
+            words.append(
+                "That is as small as rounding of the labels in the last digit would make it: the "
+                "network is exact, and nothing can be gained."
+            )
+        elif self.oracle == "estimate":
             words.append(
                 f"A search for better networks suggests that none scores below {self.dual:.6g}, "
                 "but it did not look everywhere, so this is no proof."
@@ -146,7 +154,7 @@ class Certificate:
                     else "."
                 )
             )
-        if self.estimated_relative_gap is not None and self.oracle == "bound":
+        if self.estimated_relative_gap is not None and self.oracle == "bound" and not only_rounding:
             words.append(
                 "If the worst neuron that a search found is the worst there is, which is likely "
                 f"but not proved, the gain is at most {_share(self.estimated_relative_gap)}."
@@ -156,18 +164,33 @@ class Certificate:
                 "Between its curve and the labels there is a difference of at most "
                 f"{self.interpolation_error:.1e} of the largest label."
             )
-        if self.status is Status.CERTIFIED and not self.relative_gap <= self.tol:
-            words.append(
-                "The score is as small as rounding of the labels in the last digit would make it, "
-                "so there is nothing left to gain."
-            )
-        words += [self.status.meaning, self.status.advice]
+        words.append(self.status.meaning)
+        if not only_rounding:  # the gap, which the advice mentions, means nothing then
+            words.append(self.status.advice)
         if self.relative_gap > self.tol and self.status not in (
             Status.CERTIFIED,
             Status.INFEASIBLE,
         ):
             words += self._where_to_gain()
         return " ".join(words)
+
+    def in_short(self) -> str:
+        """Say the status and how large the gap is, in half a line.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import mtrelu
+        >>> line = mtrelu.solve([0, 1, 2, 3], [0.1, 0.2, 0.3, 0.4], alpha=1)
+        >>> line.certificate.in_short()
+        'certified, exact up to rounding'
+        """
+        if self.status is Status.CERTIFIED and not self.relative_gap <= self.tol:
+            return f"{self.status.value}, exact up to rounding"
+        return f"{self.status.value}, relative gap {self.relative_gap:.1e}"
 
     def _where_to_gain(self) -> list[str]:
         """Sentences on what the network lacks: better output weights, or another neuron."""

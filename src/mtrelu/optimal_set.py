@@ -48,6 +48,9 @@ class OptimalSet:
         duality gap that the verdict was derived from.
     curve : Interpolant
         The optimal function that connects the labels (α = 0) or fitted values (α > 0).
+    range_is_proved : bool
+        Whether `range` is that of all optimal functions, for the fitted values at hand. If not, the
+        verdict leaves something open: for α = 0 `range` may be too wide, for α > 0 too narrow.
 
     Examples
     --------
@@ -66,6 +69,7 @@ class OptimalSet:
     intervals: list[tuple[float, float]]
     tolerance: float
     curve: Interpolant
+    range_is_proved: bool
     _aligned: np.ndarray  # (N - 3,) which neighbouring data knots k, k + 1 let the optimum vary
     _possible: np.ndarray  # (N - 3,) those, and the ones that are undecided
     _fitted: tuple[FloatArray, FloatArray] | None  # slope changes (N - 2, T) and slope, for α > 0
@@ -107,7 +111,7 @@ class OptimalSet:
         curve = interpolate(X, Y, precision=precision)
         n = curve.x.size
         if n == 1:
-            return _one_point(curve)
+            return _one_point(curve, True)
         from mtrelu.solvers.polyline import ALIGNED, CANNOT_TELL
 
         aligned, open_pairs = curve.pairs == ALIGNED, curve.pairs == CANNOT_TELL
@@ -141,8 +145,8 @@ class OptimalSet:
                 "the dots is the only optimal function (Theorem 3.1). Directions closer than "
                 f"{RTOL:g}, or than the precision of the data, {known}, would count as the same."
             )
-        possible = aligned | open_pairs
-        return cls(verdict, reason, intervals, RTOL, curve, aligned, possible, None)
+        possible, decided = aligned | open_pairs, not open_pairs.any()
+        return cls(verdict, reason, intervals, RTOL, curve, decided, aligned, possible, None)
 
     @classmethod
     def of_fit(
@@ -195,7 +199,7 @@ class OptimalSet:
         curve = interpolate(x, network(x))
         n = x.size
         if n == 1:
-            return _one_point(curve)
+            return _one_point(curve, problem.loss.strictly_convex)
         slope, changes = _on_data(network, x)
         predictions = curve.Y[group]
         if dual is None:
@@ -268,12 +272,20 @@ class OptimalSet:
                     "straight at some labels, so it is open whether they agree there."
                 )
         fitted = changes, slope
-        return cls(verdict, reason, intervals, proof.gap, curve, aligned, aligned, fitted, lone)
+        # Where neighbours may bend in the same direction they must be known to.
+        decided = verdict is not Verdict.UNDECIDED and proof.values_fixed
+        decided = decided and not (possible[1:-1] & ~aligned).any()
+        return cls(
+            verdict, reason, intervals, proof.gap, curve, decided, aligned, aligned, fitted, lone
+        )
 
     def range(self, X: Any) -> tuple[FloatArray, FloatArray]:
         """Return the smallest and largest value that optimal functions take.
 
-        Where the verdict is undecided for α = 0, the range is what it is if the data are aligned.
+        Unless `range_is_proved`, it is not known whether that is all. For α = 0 the range is then
+        what it is if the data are aligned, and no optimal function leaves it. For α > 0 it is what
+        is known: on segments that are open ``low`` equals ``high``, which is no proof that optimal
+        functions agree there.
 
         Parameters
         ----------
@@ -283,7 +295,8 @@ class OptimalSet:
         Returns
         -------
         low, high : ndarray of shape (M, T)
-            Both attained, each task by a function of its own. Infinite for a single data point
+            Both attained (for α = 0 if `range_is_proved`), each task by a function of its own.
+            Infinite for a single data point
             (of a task), whose slope is free.
         """
         queries = one_column(X)
@@ -507,7 +520,7 @@ def _lone_inputs(problem: Problem) -> dict[int, float]:
     }
 
 
-def _one_point(curve: Interpolant) -> OptimalSet:
+def _one_point(curve: Interpolant, value_is_fixed: bool) -> OptimalSet:
     """Return the optima for a single distinct input."""
     none = np.zeros(0, dtype=bool)
     reason = (
@@ -515,7 +528,9 @@ def _one_point(curve: Interpolant) -> OptimalSet:
         "any slope is free."
     )
     everywhere = [(-np.inf, np.inf)]
-    return OptimalSet(Verdict.NOT_UNIQUE, reason, everywhere, 0.0, curve, none, none, None)
+    return OptimalSet(
+        Verdict.NOT_UNIQUE, reason, everywhere, 0.0, curve, value_is_fixed, none, none, None
+    )
 
 
 def _on_data(network: ReLUNetwork, x: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -20,7 +20,7 @@ from mtrelu.validation import (
     as_labels,
     as_skip,
     as_weights,
-    refuse_overflow,
+    refuse_unsquarable,
     shared,
 )
 
@@ -76,7 +76,7 @@ class Problem:
         loss: str | Mapping[str, Any] | Loss = "squared",
         skip: str = "affine",
         sample_weight: Any = None,
-        nan_policy: str = "raise",
+        nan_policy: str | None = None,
     ) -> Problem:
         """Check everything and return the problem.
 
@@ -94,15 +94,16 @@ class Problem:
             The part of the network that is not penalised.
         sample_weight : array_like of shape (N,) or (N, T), optional
             Non-negative, one a sample or one a label. What has weight 0 is left out.
-        nan_policy : {"raise", "omit"}
+        nan_policy : {"raise", "omit"} or None
             With ``"omit"`` a label that is NaN is left out: it gets weight 0, and each task is
-            fitted to the labels that it has.
+            fitted to the labels that it has. None is ``"raise"`` with an error that does not
+            mention the option, for callers that do not have it.
 
         Raises
         ------
         InvalidInputError
-            Any input that cannot work, numbers too large to square among them; a task without
-            labels; for α = 0 equal inputs with unequal labels, and labels left out.
+            Any input that cannot work, numbers too large or too small to square among them; a task
+            without labels; for α = 0 equal inputs with unequal labels, and labels left out.
 
         Examples
         --------
@@ -139,8 +140,8 @@ class Problem:
             _refuse_contradictions(inputs, labels, rows)
         else:
             the_loss.check_labels(labels)
-        refuse_overflow(inputs, "X")
-        refuse_overflow(labels, "Y")
+        refuse_unsquarable(inputs, "X")
+        refuse_unsquarable(labels, "Y")
         return cls(inputs, labels, penalty, the_loss, free, weights)
 
     @property

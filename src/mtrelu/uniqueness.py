@@ -18,7 +18,7 @@ import numpy as np
 
 from mtrelu.problem import Problem
 from mtrelu.solvers.interpolation import RTOL
-from mtrelu.validation import FloatArray
+from mtrelu.validation import TINY, FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 # Tasks that are multiples of one up to this much of the labels count as such.
@@ -84,6 +84,18 @@ def prove(
     -------
     Proof
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows proves nothing
+        return _prove(problem, x, group, predictions, changes, dual)
+
+
+def _prove(
+    problem: Problem,
+    x: FloatArray,
+    group: np.ndarray,
+    predictions: FloatArray,
+    changes: FloatArray,
+    dual: FloatArray,
+) -> Proof:
     n = x.size
     alpha, loss = problem.alpha, problem.loss
     P, U, Q = _feasible(problem, x, group, dual)
@@ -203,7 +215,7 @@ def _gap(
     P: FloatArray,
     U: FloatArray,
 ) -> float:
-    """Return primal minus dual as a sum of terms that are each >= 0, plus what rounding can hide.
+    """Return primal minus dual as a sum of terms >= 0, plus what rounding and underflow can hide.
 
     For P orthogonal to 1 and x, Σ ⟨p_i, ŷ_i⟩ = Σ ⟨δ_k, U_k⟩, so the gap is the sum over entries of
     w (ℓ(y, ŷ) + ℓ*(y, −p/w)) + pŷ and over knots of α‖δ‖ − ⟨δ, U⟩.
@@ -219,7 +231,8 @@ def _gap(
     knots = problem.alpha * norms - np.einsum("kt,kt->k", changes, U[1:-1])
     gap = float(np.sum(np.maximum(value + conjugate + product, 0.0)) + np.maximum(knots, 0.0).sum())
     size = np.sum(np.abs(value) + np.abs(conjugate) + np.abs(product)) + problem.alpha * norms.sum()
-    return gap + 8.0 * _EPS * float(size)
+    underflow = TINY if problem.Y.any() or predictions.any() else 0.0
+    return gap + 8.0 * _EPS * float(size) + underflow
 
 
 def _residual_norms(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -229,6 +242,9 @@ def _residual_norms(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, Floa
     the inputs right of each segment, shape (N - 1,). A hinge and its mirror image differ by an
     affine function, so the shorter of the two is taken.
     """
+    # In units of the width, a power of two: squares of products must not overflow.
+    exponent = int(np.frexp(x[-1] - x[0])[1])
+    x = np.ldexp(x - x[0], -exponent)
     total = weight.sum()
     centred = x - weight @ x / total
     spread = weight @ centred**2
@@ -248,7 +264,7 @@ def _residual_norms(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, Floa
         squares.append((hinge[:-1][::side], step[::side]))
     hinges = np.minimum(squares[0][0], squares[1][0])
     steps = np.minimum(squares[0][1], squares[1][1])
-    return np.sqrt(hinges), np.sqrt(steps)
+    return np.ldexp(np.sqrt(hinges), exponent), np.sqrt(steps)
 
 
 def _bends(

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+TINY = 1e-290
+"""More than what underflows to zero on the way to a sum; gaps that prove something allow for it."""
+
 _LARGEST_EXACT_INTEGER = 2**53
 _MAX_NAMED_ENTRIES = 3
 _SKIPS = ("affine", "constant", "none")
@@ -84,7 +87,9 @@ def as_inputs(X: Any, name: str = "X") -> FloatArray:
     return _as_matrix(X, name)
 
 
-def as_labels(Y: Any, n_samples: int, name: str = "Y", *, nan_policy: str = "raise") -> FloatArray:
+def as_labels(
+    Y: Any, n_samples: int, name: str = "Y", *, nan_policy: str | None = None
+) -> FloatArray:
     """Return the labels as a float64 array with one column a task.
 
     Parameters
@@ -95,8 +100,10 @@ def as_labels(Y: Any, n_samples: int, name: str = "Y", *, nan_policy: str = "rai
         The number of rows N that the inputs have.
     name : str
         What to call the argument in error messages.
-    nan_policy : {"raise", "omit"}
-        With ``"omit"`` missing labels (NaN, None, masked) are allowed, and come back as NaN.
+    nan_policy : {"raise", "omit"} or None
+        With ``"omit"`` missing labels (NaN, None, masked) are allowed, and come back as NaN. None
+        refuses them as ``"raise"`` does, but the error does not mention an option that the caller
+        does not have.
 
     Returns
     -------
@@ -117,12 +124,13 @@ def as_labels(Y: Any, n_samples: int, name: str = "Y", *, nan_policy: str = "rai
     array([[ 1.],
            [nan]])
     """
-    if not (isinstance(nan_policy, str) and nan_policy in _NAN_POLICIES):
+    if nan_policy is not None and not (isinstance(nan_policy, str) and nan_policy in _NAN_POLICIES):
         raise InvalidInputError(
             f'nan_policy is {nan_policy!r}, which is not known; pass "raise" to refuse missing '
             'labels, or "omit" to fit each task to the labels that it has.'
         )
-    labels = _as_matrix(Y, name, "omitted" if nan_policy == "omit" else "could be omitted")
+    missing = {None: "refused", "raise": "could be omitted", "omit": "omitted"}[nan_policy]
+    labels = _as_matrix(Y, name, missing)
     if labels.shape[0] != n_samples:
         raise InvalidInputError(
             f"{name} has {labels.shape[0]} rows, but the inputs have {n_samples}; every sample "
@@ -275,18 +283,26 @@ def as_skip(skip: Any) -> str:
     return skip
 
 
-def refuse_overflow(values: FloatArray, name: str) -> None:
-    """Raise `InvalidInputError` where the sum of the squares of an array overflows.
+def refuse_unsquarable(values: FloatArray, name: str) -> None:
+    """Raise `InvalidInputError` where the sum of the squares of an array over- or underflows.
+
+    Zeros alone are fine. What is smaller than 1e-290 is beyond what certificates resolve: float64
+    has few digits left there, or none.
 
     Examples
     --------
-    >>> refuse_overflow(np.array([1e150]), "Y")
+    >>> refuse_unsquarable(np.array([1e150, 1e-150]), "Y")
     """
     largest = max(float(values.max()), -float(values.min()))
+    if 0.0 < largest < np.sqrt(TINY / values.size):
+        raise InvalidInputError(
+            f"{name} has values up to {largest:.3g} only, whose squares float64 cannot tell from "
+            f"zero; rescale: multiply {name} by a constant."
+        )
     if largest > np.sqrt(np.finfo(np.float64).max / values.size):
         raise InvalidInputError(
             f"{name} has values up to {largest:.3g}, whose squares float64 cannot add up; "
-            f"divide {name} by a constant."
+            f"rescale: divide {name} by a constant."
         )
 
 

@@ -216,7 +216,7 @@ class TestSeveralInputs:
             ((*TWO[:2], *TWO), "input 'power' is named twice"),
             ((*TWO[:4], "--tasks", "mpg,power"), "'power' is named as the input too"),
             ((*TWO[:2], "--x", "wait", "--tasks", "mpg"), "'wait' is not in plane.csv"),
-            ((*TWO, "--loss", "logistic"), "Y"),
+            ((*TWO, "--loss", "logistic"), "column 'mpg' holds"),
             ((*TWO, "--loss", "logistic", "--standardize"), "logistic"),
         ],
     )
@@ -250,7 +250,7 @@ BAD = {
     "alpha NaN": (("a.csv", *OK[:4], "--alpha", "nan"), "alpha"),
     "unknown loss": (("a.csv", *OK, "--loss", "cubic"), "loss"),
     "unknown shipped set": (("elnino", *OK), "elnino"),
-    "logistic needs labels in [0, 1]": (("a.csv", *OK, "--loss", "logistic"), "Y"),
+    "logistic needs labels in [0, 1]": (("a.csv", *OK, "--loss", "logistic"), "column 'a' holds"),
     "standardized logistic": (("a.csv", *OK, "--loss", "logistic", "--standardize"), "logistic"),
     "gap": (("gap.csv", "--x", "x"), "data rows 2"),
     "contradiction": (("twice.csv", "--x", "x", "--alpha", "0"), "row"),

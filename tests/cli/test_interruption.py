@@ -28,8 +28,8 @@ def files(folder="."):
     return sorted(os.listdir(folder))
 
 
-def interrupt(words, begun, after=0.0):
-    """Start a command, send SIGINT once `begun()`, and return what became of it."""
+def interrupt(words, begun, after=0.0, by=signal.SIGINT):
+    """Start a command, send a signal once `begun()`, and return what became of it."""
     process = subprocess.Popen(
         [*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
@@ -38,21 +38,25 @@ def interrupt(words, begun, after=0.0):
     while not begun() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(after)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, by)
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5])
-def test_fit(after):
+@pytest.mark.parametrize(
+    ("by", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_fit(after, by, code, word):
     rng = np.random.default_rng(0)
     columns = {f"y{t}": rng.standard_normal(600).cumsum() for t in range(20)}
     write_table("big.csv", {"x": np.arange(600.0)} | columns)
-    code, out, err = interrupt(
+    result = interrupt(
         ["fit", "big.csv", "--x", "x", "--out", "out"],
-        lambda: any(name.startswith(".out.part-") for name in files()), after,
+        lambda: any(name.startswith(".out.part-") for name in files()), after, by,
     )  # fmt: skip
-    assert (code, out, err) == (130, "", "mtrelu: interrupted; nothing was written.\n")
+    assert result == (code, "", f"mtrelu: {word}; nothing was written.\n")
     assert files() == ["big.csv"]
 
 

@@ -193,7 +193,9 @@ def test_bad_arguments():
 
 @pytest.mark.parametrize("d", [1, 3])
 def test_two_inputs_only(d):
-    with pytest.raises(InvalidInputError, match=f"there are {d} inputs"):
+    with pytest.raises(
+        InvalidInputError, match="there is one input" if d == 1 else "there are 3 inputs"
+    ):
         SurfaceDisplay.from_solution(solved(d=d))
 
 
@@ -254,5 +256,5 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(InvalidInputError, match="y has 2 columns"):
         SurfaceDisplay.from_estimator(model, X, np.column_stack([y, y]))
     line = ReLURegressor().fit(X[:, :1], y)
-    with pytest.raises(InvalidInputError, match="for one use FittedCurvesDisplay"):
+    with pytest.raises(InvalidInputError, match="use FittedCurvesDisplay"):
         SurfaceDisplay.from_estimator(line, X[:, :1], y)

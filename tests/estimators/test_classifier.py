@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import cvxpy
 import numpy as np
@@ -226,6 +227,15 @@ class TestOptimalRange:
         assert low.shape == high.shape == decision.shape
         assert (low <= decision + 1e-3).all() and (decision <= high + 1e-3).all()
 
+    def test_a_range_that_is_not_proved_comes_with_a_warning(self):
+        X, y = line()
+        model = ReLUClassifier(alpha=0.5).fit(X, y)
+        optima = model._solution.optimal_set()
+        model._solution.__dict__["_optimal_set"] = replace(optima, range_is_proved=False)
+        with pytest.warns(UserWarning, match="the range is not proved"):
+            low, high = model.optimal_range([0.0])
+        assert low <= high
+
     def test_without_the_data(self):
         model = ReLUClassifier(alpha=0.5).fit(*line())
         del model._solution
@@ -382,3 +392,27 @@ def test_scikit_learns_own_checks(estimator, check, no_proofs):
 @parametrize_with_checks([ReLUClassifier()], expected_failed_checks=lambda _: EXPLAINED)
 def test_scikit_learns_own_checks_with_the_defaults(estimator, check):
     check(estimator)
+
+
+class TestMissingLabels:
+    @pytest.mark.parametrize("skip", ["constant", "affine"])
+    def test_a_label_that_is_missing_does_not_count(self, skip):
+        rng = np.random.default_rng(0)
+        x = np.linspace(-2.0, 2.0, 40)
+        known = np.column_stack([np.abs(x) < 1, rng.random(40) < 0.5]).astype(float)
+        y = np.where(rng.random((40, 2)) < 0.3, np.nan, known)
+        model = ReLUClassifier(alpha=0.5, skip=skip, nan_policy="omit").fit(x[:, None], y)
+        assert model.status_.name == "CERTIFIED"
+        weights = (~np.isnan(y)).astype(float)
+        same = mtrelu.solve(x, known, 0.5, loss="logistic", skip=skip, sample_weight=weights)
+        assert model.certificate_.primal == pytest.approx(same.certificate.primal, rel=1e-5)
+        assert set(np.unique(model.predict(x[:, None]))) <= {0, 1}
+
+    def test_it_has_to_be_asked_for(self):
+        x, y = np.arange(4.0)[:, None], [[0, 1], [1, 0], [1, np.nan], [0, 0]]
+        with pytest.raises(InvalidInputError, match="y cannot be used: Input y contains NaN"):
+            ReLUClassifier().fit(x, y)
+        with pytest.raises(InvalidInputError, match="entries other than 0 and 1"):
+            ReLUClassifier(nan_policy="omit").fit(x, [[0, 1], [1, 0], [2, np.nan], [0, 0]])
+        with pytest.raises(InvalidInputError, match="nan_policy is 'drop'"):
+            ReLUClassifier(nan_policy="drop").fit(x, [0, 1, 1, 0])

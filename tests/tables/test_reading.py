@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import numpy as np
@@ -166,7 +167,7 @@ class TestText:
         cells = [str(i) for i in range(5000)]
         cells[3210] = "12,5"
         table = read_table(write(tmp_path / "a.csv", "x;y\n" + "".join(f"{c};1\n" for c in cells)))
-        with pytest.raises(InvalidInputError, match=r"'12,5' in data row 3211.*decimal comma"):
+        with pytest.raises(InvalidInputError, match=r"'12,5' in data row 3211.*--decimal ,"):
             table.numbers("x")
 
     def test_commas_inside_quotes_do_not_count(self, tmp_path):
@@ -183,7 +184,7 @@ class TestText:
         assert table.numbers("x").tolist() == [1.0, 2.0]
 
     def test_ragged_rows_are_named(self, tmp_path):
-        with pytest.raises(InvalidInputError, match=r"Row #3: Expected 2 columns, got 1"):
+        with pytest.raises(InvalidInputError, match=r"data row 3: Expected 2 columns, got 1"):
             read_table(write(tmp_path / "a.csv", "x,y\n1,2\n2,3\n4\n"))
 
     @given(
@@ -211,3 +212,26 @@ def test_damaged_page_of_a_parquet_file(tmp_path):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(InvalidInputError, match="cannot be read as a table"):
         read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [(b"x,h\xf6he\n1,2\n", "its first line"), (b"x,name\n1,a\n2,J\xf6rg\n3,b\n", "data row 2")],
+)
+def test_other_encodings_are_named(content, place):
+    with pytest.raises(InvalidInputError, match=rf"{place}.*save it as UTF-8"):
+        parse_csv(content, "a.csv")
+
+
+class TestDecimalCommas:
+    def test_they_are_read_where_that_was_asked_for(self):
+        table = parse_csv(b"x;y\n1,5;2\n-0,25;\n1e3;3,0e-1\n", "a.csv")
+        table = dataclasses.replace(table, decimal=",")
+        assert table.numbers("x").tolist() == [1.5, -0.25, 1000.0]
+
+    @pytest.mark.parametrize("cell", ["1.5", "1.000,5", "1,2,3"])
+    def test_points_are_then_no_part_of_a_number(self, cell):
+        table = parse_csv(f"x;y\n1,5;2\n{cell};1\n".encode(), "a.csv")
+        table = dataclasses.replace(table, decimal=",")
+        with pytest.raises(InvalidInputError, match="in data row 2"):
+            table.numbers("x")

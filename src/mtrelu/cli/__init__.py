@@ -12,6 +12,7 @@ except ImportError:
     ) from None
 
 # Everything that takes time to import is imported by the command that needs it.
+from mtrelu.cli._compiled import keep_compiled_code
 from mtrelu.cli._errors import tidy
 from mtrelu.cli._help import EPILOGS
 from mtrelu.cli.certify import certify
@@ -49,4 +50,5 @@ for command in (fit, predict, certify, inspect, export, regime, reproduce):
 
 def main() -> None:
     """Run the command line."""
+    keep_compiled_code()
     app(prog_name="mtrelu")

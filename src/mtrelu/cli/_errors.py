@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from mtrelu.cli._options import BAD_INPUT, INTERRUPTED, NOBODY_READS
+from mtrelu.cli._options import BAD_INPUT, INTERRUPTED, NOBODY_READS, TERMINATED
 from mtrelu.cli._output import STANDARD_OUTPUT
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a job scheduler or a shutdown sends it: cleaned up after like Ctrl-C."""
 
 
 def tidy(command: Callable[..., None]) -> Callable[..., None]:
@@ -23,7 +30,8 @@ def tidy(command: Callable[..., None]) -> Callable[..., None]:
             from mtrelu.validation import InvalidInputError, MissingExtraError
 
             try:
-                command(*args, **kwargs)
+                with _sigterm_raises():
+                    command(*args, **kwargs)
             except (InvalidInputError, MissingExtraError) as error:
                 _stop(str(error))
         except MemoryError:
@@ -41,10 +49,30 @@ def tidy(command: Callable[..., None]) -> Callable[..., None]:
             interrupt = root_of_interrupt(error)
             if interrupt is None:
                 raise
-            _say(f"interrupted; {str(interrupt) or 'nothing was written.'}")
-            raise typer.Exit(INTERRUPTED) from None
+            terminated = isinstance(interrupt, Terminated)
+            what = "terminated" if terminated else "interrupted"
+            _say(f"{what}; {str(interrupt) or 'nothing was written.'}")
+            raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
 
     return run
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` once; while that is cleaned up after, more are ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def root_of_interrupt(error: BaseException) -> KeyboardInterrupt | None:

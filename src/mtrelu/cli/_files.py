@@ -35,12 +35,18 @@ def new_folder(out: Path, force: bool, written: Set[str], always: str) -> Iterat
     _refuse_without_parent(out, target)
     beside = target.with_name(f".{target.name}.part-{os.getpid()}")
     before = target.with_name(f".{target.name}.old-{os.getpid()}")
-    beside.mkdir()
     try:
+        beside.mkdir()
         yield beside
         if target.exists():
             target.rename(before)
         beside.rename(target)
+    except OSError as error:
+        if error.filename is not None:  # in the words of whoever chose the name
+            error.filename = str(error.filename).replace(str(beside), str(out))
+        raise
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error).replace(str(beside), str(out))) from None
     finally:
         if before.exists() and not target.exists():
             before.rename(target)

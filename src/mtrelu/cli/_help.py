@@ -18,18 +18,20 @@ EPILOGS = {
         "A first fit, on data that come with mtrelu: mtrelu fit el-nino --out fitted, then "
         "mtrelu inspect fitted. Every command shows an example: mtrelu fit --help.",
         "Exit codes: 0 done; 1 not certified (mtrelu certify only); 2 bad input or options, or a "
-        "file that cannot be written; 130 interrupted by Ctrl-C; 141 whoever read standard output "
-        "stopped reading. What went wrong is one line on standard error, and what was begun is "
-        "removed: a file or folder is there as a whole or not at all. Only regime and reproduce "
-        "keep what is finished, say where, and go on from there when the command is repeated.",
+        "file that cannot be written; 130 interrupted by Ctrl-C; 143 ended by SIGTERM; "
+        "141 whoever read standard output stopped reading. What went wrong is one line on standard "
+        "error, and what was begun is removed: a file or folder is there as a whole or not at "
+        "all. Only regime and reproduce keep what is finished, say where, and go on from there "
+        "when the command is repeated.",
     ),
     "fit": _lines(
         "Example: mtrelu fit sales.csv --x week --tasks north,south --out fitted",
         "From a pipe: cat sales.csv | mtrelu fit - --x week --out fitted",
-        "--json prints: out, files, inputs, tasks, n_samples, unknown_labels, rows_left_out, "
-        f"alpha, alpha_chosen, loss, n_neurons, knots (null for several inputs), {CERTIFICATE}, "
-        "verdict, reason, rmse (by task). Numbers that are infinite or not defined are null or "
-        'the texts "inf" and "nan".',
+        "--json prints: out, files, inputs, tasks, n_samples, unknown_labels, "
+        "rows_without_label (of these samples), rows_left_out, alpha, alpha_chosen, loss, skip, "
+        f"n_neurons, knots (null for several inputs), {CERTIFICATE}, verdict, reason, rmse (by "
+        "task; with the logistic loss log_loss and accuracy instead). Numbers that are infinite or "
+        'not defined are null or the texts "inf" and "nan".',
     ),
     "predict": _lines(
         "Example: mtrelu predict fitted new.csv --out predictions.parquet",

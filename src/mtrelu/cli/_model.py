@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,10 @@ class SavedModel:
         What was proved when it was fitted.
     data : str or None
         What it was fitted to.
+    skip : str
+        What was not penalised.
+    reading : tuple of str
+        The options with which its table was read.
     estimator : object or None
         The estimator, where it is one.
     """
@@ -56,6 +60,8 @@ class SavedModel:
     loss: Loss | None
     certificate: Certificate | None
     data: str | None = None
+    skip: str = "affine"
+    reading: tuple[str, ...] = ()
     estimator: Any = None
 
     @property
@@ -69,8 +75,9 @@ class SavedModel:
         from mtrelu.validation import InvalidInputError
 
         if self.estimator is None:
-            values = self.network(X)
-        elif hasattr(self.estimator, "predict"):
+            tells_classes = self.loss is not None and self.loss.name == "logistic"
+            return named_outputs(self.network(X), self.tasks, self.inputs, tells_classes)
+        if hasattr(self.estimator, "predict"):
             values = self.estimator.predict(self._named(X))
         else:
             raise InvalidInputError(
@@ -93,6 +100,7 @@ class SavedModel:
                 self.scaling.labels(Y),
                 self.alpha,
                 loss=self.loss,
+                skip=self.skip,
                 nan_policy="omit" if missing_labels else "raise",
             )
         if self.alpha is None or self.loss is None or hasattr(self.estimator, "classes_"):
@@ -122,9 +130,54 @@ def load_model(path: Path) -> SavedModel:
     from mtrelu.validation import InvalidInputError
 
     path = path / MODEL if path.is_dir() else path
+    _refuse_exports(path)
     if not path.exists():
         raise InvalidInputError(f"{path} does not exist. Give a folder that `mtrelu fit` wrote.")
     return _estimator(path) if kind_of(path) == "model" else _network(path)
+
+
+def _refuse_exports(path: Path) -> None:
+    """Raise an error for what `mtrelu export` writes, and for tables."""
+    from mtrelu.tables import KNOWN
+    from mtrelu.validation import InvalidInputError
+
+    if path.is_file() and (path.suffix.lower() in {".onnx", *KNOWN} or _is_of_torch(path)):
+        raise InvalidInputError(
+            f"{path} is no model but a table or an export, which does not say what was fitted and "
+            f"proved. Give the folder that `mtrelu fit` wrote, or the {MODEL} in it."
+        )
+
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether a file holds the parameters of a module of `mtrelu.to_torch`."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return "hidden.weight" in file.keys()
+    except (SafetensorError, OSError):
+        return False
+
+
+def named_outputs(
+    values: np.ndarray, tasks: Sequence[str], others: Iterable[str], tells_classes: bool
+) -> dict[str, np.ndarray]:
+    """The columns of a network's values (M, T): a task each; of classes the log-odds, too."""
+    from scipy.special import expit
+
+    from mtrelu.validation import InvalidInputError
+
+    if not tells_classes:
+        return dict(zip(tasks, values.T, strict=True))
+    columns = dict(zip(tasks, expit(values).T, strict=True))
+    log_odds = {f"{name}_log_odds": column for name, column in zip(tasks, values.T, strict=True)}
+    twice = log_odds.keys() & {*tasks, *others}
+    if twice:
+        raise InvalidInputError(
+            f"the log-odds of a task are written as {min(twice)!r}, but that is the name of "
+            "another column already. Rename it."
+        )
+    return columns | log_odds
 
 
 def _network(path: Path) -> SavedModel:
@@ -154,6 +207,8 @@ def _network(path: Path) -> SavedModel:
         loss=make_loss(metadata["loss"]),
         certificate=Certificate.from_dict(metadata["certificate"]),
         data=metadata.get("data"),
+        skip=metadata.get("skip", "affine"),
+        reading=tuple(metadata.get("reading", ())),
     )
 
 

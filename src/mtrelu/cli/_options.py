@@ -11,7 +11,8 @@ NOT_CERTIFIED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 NOBODY_READS = 141
-"""As the shell reports a command that Ctrl-C, or a closed pipe, has ended."""
+TERMINATED = 143
+"""As the shell reports a command that Ctrl-C, a closed pipe, or SIGTERM has ended."""
 
 MODEL = "model.safetensors"
 STANDARD = "-"
@@ -56,6 +57,13 @@ MissingLabels = Annotated[
         "--missing-labels",
         help="Keep the rows where labels are unknown: each task counts on its own rows. With "
         "--drop-missing only the rows where an input is unknown are left out.",
+    ),
+]
+Decimal = Annotated[
+    str,
+    typer.Option(
+        metavar=".|,",
+        help="What stands before the decimals of numbers in text files: a point or a comma.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]

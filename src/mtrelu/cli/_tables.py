@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,19 +14,24 @@ from mtrelu.cli._output import listed
 
 if TYPE_CHECKING:
     from mtrelu.datasets import Dataset
-    from mtrelu.tables import Table
+    from mtrelu.tables import Choice, Table
 
 
-def open_table(data: str, drop_missing: bool) -> tuple[Table, Dataset | None]:
+def open_table(data: str, drop_missing: bool, decimal: str = ".") -> tuple[Table, Dataset | None]:
     """The table of a file, of standard input or of a shipped data set."""
     from mtrelu.datasets import DATASETS, INCOMPLETE
     from mtrelu.tables import Table, parse_csv, read_table
     from mtrelu.validation import InvalidInputError
 
-    if data == STANDARD:
-        return parse_csv(sys.stdin.buffer.read(), "standard input"), None
-    if data not in DATASETS:
-        return read_table(data), None
+    if decimal not in (".", ","):
+        raise InvalidInputError(f"--decimal is {decimal!r}. Give a point or a comma.")
+    if data == STANDARD or data not in DATASETS:
+        read = (
+            parse_csv(sys.stdin.buffer.read(), "standard input")
+            if data == STANDARD
+            else read_table(data)
+        )
+        return replace(read, decimal=decimal), None
     try:
         shipped = DATASETS[data](**({"drop_missing": drop_missing} if data in INCOMPLETE else {}))
     except InvalidInputError as error:
@@ -41,12 +48,13 @@ def choose(
     *,
     drop_missing: bool,
     missing_labels: bool = False,
-) -> tuple[Dataset, list[str]]:
-    """The inputs and the tasks to fit, and the rows that were left out."""
+    decimal: str = ".",
+) -> tuple[Dataset, Choice]:
+    """The inputs and the tasks to fit, and what was chosen from the table for that."""
     from mtrelu.datasets import Dataset
     from mtrelu.validation import InvalidInputError
 
-    table, shipped = open_table(data, drop_missing)
+    table, shipped = open_table(data, drop_missing, decimal)
     if not x and shipped is None:
         raise InvalidInputError(
             f"--x is missing: say which column of {table.name} is the input. Its columns are "
@@ -65,12 +73,18 @@ def choose(
         if shipped
         else f"{listed(choice.tasks)} over {listed(inputs, 'inputs')}",
         description=shipped.description if shipped else f"The data are from {source}.",
-    ), choice.left_out
+    ), choice
 
 
 def short_name(data: str) -> str:
     """What to call what was made of some data, in the names of files."""
     return "stdin" if data == STANDARD else Path(data).stem
+
+
+def again(words: list[str], data: str) -> str:
+    """A command line to give again; where data came in by a pipe, with a place for their name."""
+    piped = " < DATA  # the table that came from standard input" if data == STANDARD else ""
+    return shlex.join(words) + piped
 
 
 def in_words(left_out: list[str], most: int = 20) -> str:

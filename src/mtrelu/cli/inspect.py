@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mtrelu.cli._model import SavedModel, load_model
 from mtrelu.cli._options import Json, Model, Quiet
 from mtrelu.cli._output import Output, listed
+from mtrelu.cli._tables import again
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,9 @@ class _Neurons:
     def of(cls, model: SavedModel) -> _Neurons:
         import numpy as np
 
-        one_input = model.network.n_inputs == 1
-        network = model.network.canonical() if one_input else model.network.merged()
+        # Without a free slope it matters on which side a neuron acts.
+        on_line = model.network.n_inputs == 1 and model.skip == "affine"
+        network = model.network.canonical() if on_line else model.network.merged()
         fitted = model.scaling.as_fitted(network)
         strength = np.linalg.norm(fitted.w, axis=1) * np.linalg.norm(fitted.v, axis=1)
         largest = np.abs(fitted.v).max(axis=1, keepdims=True)
@@ -96,8 +98,14 @@ def inspect(model: Model, json: Json = False, quiet: Quiet = False) -> None:
         output.lines(
             f"When it was fitted: {certificate.in_words()}",
             "",
-            f"To check that again: mtrelu certify {saved.path} {saved.data or 'DATA'}",
+            f"To check that again: {_check(saved)}",
         )
+
+
+def _check(saved: SavedModel) -> str:
+    """The command that compares a model with its data."""
+    data = saved.data or "DATA"
+    return again(["mtrelu", "certify", str(saved.path), data, *saved.reading], data)
 
 
 def _facts(saved: SavedModel, n_neurons: int) -> dict[str, str]:
@@ -122,13 +130,13 @@ def _facts(saved: SavedModel, n_neurons: int) -> dict[str, str]:
         )
         if is_scaled
     ]  # fmt: skip
+    if saved.skip != "affine":
+        facts["free of charge"] = f"a {saved.skip}"
     if scaled:
         facts["units of the fit"] = f"{' and '.join(scaled)} divided by their standard deviations"
     facts["knots" if len(saved.inputs) == 1 else "neurons"] = str(n_neurons)
     if saved.certificate is not None:
-        facts["optimal?"] = (
-            f"{saved.certificate.status.value}, relative gap {saved.certificate.relative_gap:.1e}"
-        )
+        facts["optimal?"] = saved.certificate.in_short()
     return facts
 
 

@@ -9,7 +9,17 @@ import typer
 
 from mtrelu.cli._files import new_file
 from mtrelu.cli._model import load_model
-from mtrelu.cli._options import STANDARD, Data, DropMissing, Force, Inputs, Json, Model, Quiet
+from mtrelu.cli._options import (
+    STANDARD,
+    Data,
+    Decimal,
+    DropMissing,
+    Force,
+    Inputs,
+    Json,
+    Model,
+    Quiet,
+)
 from mtrelu.cli._output import Output, standard_output
 from mtrelu.cli._tables import in_words, open_table
 
@@ -27,6 +37,7 @@ def predict(
     ],
     x: Inputs = None,
     drop_missing: DropMissing = False,
+    decimal: Decimal = ".",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -34,7 +45,7 @@ def predict(
     """Evaluate a saved model at the inputs of a table and write a table: inputs, predictions.
 
     The input columns are those of the fit if --x is not given. Of a fit with the logistic loss the
-    predictions are log-odds: 0 is a probability of one half.
+    column of a task NAME is the probability of class 1, and NAME_log_odds are its log-odds.
     """
     from mtrelu.tables import refuse_ending, write_csv, write_table
     from mtrelu.validation import InvalidInputError
@@ -54,7 +65,7 @@ def predict(
             f"--x names {len(x)} columns, but the model has {len(saved.inputs)} inputs: "
             f"{', '.join(saved.inputs)}. Name one column for each, in this order."
         )
-    table = open_table(data, drop_missing)[0]
+    table = open_table(data, drop_missing, decimal)[0]
     X, left_out = table.inputs(x or saved.inputs, drop_missing=drop_missing)
     columns = dict(zip(saved.inputs, X.T, strict=True)) | saved.predictions(X)
     if out == STANDARD:

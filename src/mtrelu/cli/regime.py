@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +21,7 @@ from mtrelu.cli._options import (
     complete,
 )
 from mtrelu.cli._output import Output
-from mtrelu.cli._tables import choose, short_name
+from mtrelu.cli._tables import again, choose, short_name
 
 if TYPE_CHECKING:
     from mtrelu.regime.designs import Design
@@ -118,9 +117,10 @@ def regime(
                     checkpoint=kept, progress=progress,
                 )  # fmt: skip
         except (KeyboardInterrupt, SystemError) as error:
-            if root_of_interrupt(error) is None or not kept.exists():
+            interrupt = root_of_interrupt(error)
+            if interrupt is None or not kept.exists():
                 raise
-            raise KeyboardInterrupt(
+            raise type(interrupt)(
                 f"the cells that were finished are in {kept}, and the same command goes on from "
                 "there."
             ) from None
@@ -165,7 +165,7 @@ def _design(
                 f"{data} is no design ({', '.join(DESIGNS)}), no shipped data set "
                 f"({', '.join(DATASETS)}) and no file. Check its spelling."
             )
-    table, left_out = choose(data, x, tasks, drop_missing=drop_missing)
+    table, choice = choose(data, x, tasks, drop_missing=drop_missing)
     scaling = Scaling.of(table.X, table.Y, inputs=table.X.shape[1] > 1, tasks=True)
     scaled = "Every task was divided by its standard deviation" + (
         ", and the inputs were centred and divided by theirs." if table.X.shape[1] > 1 else "."
@@ -176,7 +176,7 @@ def _design(
         scaling.labels(table.Y),
         title=table.title,
         description=f"{table.description} {scaled}",
-    ), left_out
+    ), choice.left_out
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -264,4 +264,4 @@ def _command(
     words += ["--n-tasks", ",".join(map(str, plan.n_tasks)), "--seeds", str(plan.n_seeds)]
     words += ["--skip", plan.skip] if plan.skip != "affine" else []
     words += ["--drop-missing"] if drop_missing else []
-    return shlex.join(words)
+    return again(words, data)

@@ -55,9 +55,10 @@ def reproduce(
             watch=lambda figure: output.progress(_short(figure)),
         )  # fmt: skip
     except (KeyboardInterrupt, SystemError) as error:
-        if root_of_interrupt(error) is None:
+        interrupt = root_of_interrupt(error)
+        if interrupt is None:
             raise
-        raise KeyboardInterrupt(
+        raise type(interrupt)(
             f"the figures that are done are in {out}, and the same command goes on from there."
         ) from None
     output.document(

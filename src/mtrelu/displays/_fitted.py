@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.base import is_classifier
 
 from mtrelu.api import Solution
+from mtrelu.losses import Loss
 from mtrelu.network import ReLUNetwork
 from mtrelu.problem import Problem
 from mtrelu.validation import InvalidInputError
@@ -93,6 +94,15 @@ def outputs(estimator: Any, values: np.ndarray) -> tuple[np.ndarray, str]:
     """
     if not is_classifier(estimator):
         return values, ""
+    return _probabilities(values)
+
+
+def outputs_of_loss(loss: Loss, values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return what to draw of values (M, T) that were fitted by a loss, and its name."""
+    return _probabilities(values) if loss.name == "logistic" else (values, "")
+
+
+def _probabilities(values: np.ndarray) -> tuple[np.ndarray, str]:
     return expit(values), "probability" if values.shape[1] == 1 else "probability, each alone"
 
 
@@ -131,10 +141,17 @@ def tasks_of(
     return None
 
 
-def refuse_unless_plane(n_inputs: int) -> None:
-    """Raise an error for a picture over two inputs when there is another number of them."""
+def refuse_unless_plane(n_inputs: int, for_one: str = "FittedCurvesDisplay") -> None:
+    """Raise an error for a picture over two inputs when there is another number of them.
+
+    `for_one` is the display to use instead where there is one.
+    """
+    if n_inputs == 1:
+        raise InvalidInputError(
+            f"there is one input, but this picture is drawn over two; use {for_one}."
+        )
     if n_inputs != 2:
         raise InvalidInputError(
-            f"there are {n_inputs} inputs, but this picture is drawn over two"
-            + ("; for one use FittedCurvesDisplay." if n_inputs == 1 else ".")
+            f"there are {n_inputs} inputs, but this picture is drawn over two; there is none for "
+            "so many."
         )

@@ -56,6 +56,11 @@ def new_figure(figure: Any, size: tuple[float, float]) -> Any:
     return figure
 
 
+def literal(name: str) -> str:
+    """A name as matplotlib shows it letter by letter: a dollar sign in it starts no formula."""
+    return name.replace("$", r"\$")
+
+
 def n_columns(n_panels: int) -> int:
     return n_panels if n_panels <= 3 else 2 if n_panels == 4 else 3 if n_panels <= 9 else 4
 

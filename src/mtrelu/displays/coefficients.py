@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.displays._fitted import input_names, network_of, tasks_of
-from mtrelu.displays._style import INK, PANELS, diverging, new_axes, task_names, ticks
+from mtrelu.displays._style import INK, PANELS, diverging, literal, new_axes, task_names, ticks
 from mtrelu.network import ReLUNetwork
 
 BRIGHT = 0.99
@@ -168,10 +168,15 @@ class CoefficientDisplay:
             interpolation="nearest",
         )  # fmt: skip
         self.ax_.set_xticks(
-            *ticks(self.neurons), fontsize=8, rotation=90 if n_neurons > PANELS else 0
+            *ticks([literal(name) for name in self.neurons]),
+            fontsize=8,
+            rotation=90 if n_neurons > PANELS else 0,
         )
-        self.ax_.set_yticks(*ticks(self.tasks, most=70), fontsize=7 if n_tasks > 20 else 9)
-        self.ax_.set_xlabel(self.neuron_name, color=INK)
+        self.ax_.set_yticks(
+            *ticks([literal(name) for name in self.tasks], most=70),
+            fontsize=7 if n_tasks > 20 else 9,
+        )
+        self.ax_.set_xlabel(literal(self.neuron_name), color=INK)
         if n_neurons == 0:
             self.ax_.set_title("no neurons: every task is linear", fontsize=10, color=INK)
         self.ax_.tick_params(length=0)
@@ -183,7 +188,7 @@ class CoefficientDisplay:
             shrink=min(0.9, 4.0 / self.figure_.get_figheight()),
             extend="both" if largest > limit else "neither",
         )  # fmt: skip
-        bar.set_label(self.coefficient_name, fontsize=8)
+        bar.set_label(literal(self.coefficient_name), fontsize=8)
         bar.ax.tick_params(colors=INK, labelsize=8)
         bar.outline.set_visible(False)
         return self

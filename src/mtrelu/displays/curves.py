@@ -8,7 +8,14 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.api import Solution
-from mtrelu.displays._fitted import input_names, labels_of, network_of, outputs, tasks_of
+from mtrelu.displays._fitted import (
+    input_names,
+    labels_of,
+    network_of,
+    outputs,
+    outputs_of_loss,
+    tasks_of,
+)
 from mtrelu.displays._style import (
     BLUE,
     GREY,
@@ -17,6 +24,7 @@ from mtrelu.displays._style import (
     PANELS,
     RED,
     fills_figure,
+    literal,
     n_columns,
     new_panels,
     plain,
@@ -117,6 +125,8 @@ class FittedCurvesDisplay:
     ) -> Self:
         """Evaluate a solution of one input for drawing.
 
+        With the logistic loss the curves are probabilities.
+
         Parameters
         ----------
         solution : Solution
@@ -147,16 +157,19 @@ class FittedCurvesDisplay:
         x, knots = problem.X[:, 0], network.knots()
         grid = _grid(x, knots, n_grid)
         low, high = (optimal_set or solution.optimal_set()).range(grid[:, None])
+        curves, output_name = outputs_of_loss(problem.loss, network(grid[:, None]) * scale)
+        low, high = (outputs_of_loss(problem.loss, end * scale)[0] for end in (low, high))
         return cls(
             x=x,
             Y=np.where(problem.used, problem.Y, np.nan) * scale,
             grid=grid,
-            curves=network(grid[:, None]) * scale,
-            low=low * scale,
-            high=high * scale,
+            curves=curves,
+            low=low,
+            high=high,
             knots=knots,
             tasks=task_names(tasks, problem.n_tasks),
             input_name=input_name,
+            output_name=output_name,
         )
 
     @classmethod
@@ -252,10 +265,10 @@ class FittedCurvesDisplay:
             self._draw_one(axes, task)
         # A panel with none below it needs its own labels along x.
         for axes in self.ax_[-columns:]:
-            axes.set_xlabel(self.input_name)
+            axes.set_xlabel(literal(self.input_name))
             axes.tick_params(labelbottom=True)
         for axes in self.ax_[::columns]:
-            axes.set_ylabel(self.output_name)
+            axes.set_ylabel(literal(self.output_name))
         self._legend(self.ax_[0], outside=fills_figure(ax))
         return self
 
@@ -273,7 +286,7 @@ class FittedCurvesDisplay:
             self.x, self.Y[:, task], s=18.0 if few else 6.0, zorder=3 if few else 1.5,
             alpha=1.0 if few else 0.6, color=RED, lw=0, label="data",
         )  # fmt: skip
-        axes.set_title(self.tasks[task], fontsize=10, color=INK)
+        axes.set_title(literal(self.tasks[task]), fontsize=10, color=INK)
 
     def _draw_together(self, axes: Any, chosen: list[int]) -> None:
         from matplotlib.cm import ScalarMappable
@@ -291,14 +304,14 @@ class FittedCurvesDisplay:
                     self.grid, self.low[:, task], self.high[:, task], color=colour, alpha=0.3, lw=0
                 )
             axes.plot(self.grid, self.curves[:, task], color=colour, lw=thin, alpha=0.8)
-        axes.set(xlabel=self.input_name, ylabel=self.output_name)
+        axes.set(xlabel=literal(self.input_name), ylabel=literal(self.output_name))
         some = f"{n_drawn} of {len(chosen)}" if n_drawn <= last else f"{n_drawn}"
         axes.set_title(f"{some} tasks, their curves and knots", fontsize=10, color=INK)
         bar = self.figure_.colorbar(
             ScalarMappable(Normalize(0, last), sequential()), ax=axes, pad=0.02
         )
         marks = np.unique(np.linspace(0, last, 5).round().astype(int))
-        bar.set_ticks(marks, labels=[self.tasks[chosen[i]] for i in marks])
+        bar.set_ticks(marks, labels=[literal(self.tasks[chosen[i]]) for i in marks])
         bar.ax.tick_params(colors=INK, labelsize=8)
         bar.outline.set_visible(False)
 

@@ -89,7 +89,7 @@ class DualFunctionDisplay:
             A solution of another number of inputs, or one without a dual variable.
         """
         problem = solution.problem
-        refuse_unless_plane(problem.n_inputs)
+        refuse_unless_plane(problem.n_inputs, "DualLineDisplay")
         affine = problem.skip == "affine"
         mean = problem.X.mean(axis=0)
         X = problem.X - mean

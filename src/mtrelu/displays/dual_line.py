@@ -8,7 +8,7 @@ import numpy as np
 
 from mtrelu.api import Solution
 from mtrelu.displays._fitted import input_names, solution_of
-from mtrelu.displays._style import BLUE, GREY, INK, RED, new_axes, plain
+from mtrelu.displays._style import BLUE, GREY, INK, RED, literal, new_axes, plain
 from mtrelu.displays.dual import dual_variable
 from mtrelu.solvers.interpolation import interpolate
 from mtrelu.validation import InvalidInputError
@@ -193,7 +193,7 @@ class DualLineDisplay:
                     transform=ax.get_xaxis_transform())  # fmt: skip
         ax.margins(x=0.01)
         ax.set_ylim(0.0, 1.08 * max(1.0, float(self.g.max(initial=0.0))))
-        ax.set_xlabel(f"where a neuron bends ({self.input_name})", color=INK, fontsize=9)
+        ax.set_xlabel(f"where a neuron bends ({literal(self.input_name)})", color=INK, fontsize=9)
         ax.set_ylabel("dual function / alpha", color=INK, fontsize=9)
         ax.legend(
             loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4 - self.g.shape[1], fontsize=8,

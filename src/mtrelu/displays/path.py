@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from mtrelu.displays._fitted import input_names, problem_of
-from mtrelu.displays._style import BLUE, GREY, INK, RED, new_panels, plain, sequential
+from mtrelu.displays._style import BLUE, GREY, INK, RED, literal, new_panels, plain, sequential
 from mtrelu.path import AlphaPath, alpha_path
 from mtrelu.status import Status
 
@@ -218,7 +218,7 @@ class PathDisplay:
         if n_lines:
             lines.set_array(self.knots)
             bar = self.figure_.colorbar(lines, ax=axes, pad=0.02)
-            bar.set_label(f"knot ({self.input_name})", fontsize=8)
+            bar.set_label(f"knot ({literal(self.input_name)})", fontsize=8)
             bar.ax.tick_params(colors=INK, labelsize=8)
             bar.outline.set_visible(False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from mtrelu.api import Solution
 from mtrelu.displays._fitted import input_names, solution_of, tasks_of
 from mtrelu.displays._plane import grid_points, plane_grid, scaling_of
-from mtrelu.displays._style import BLUE, GREY, INK, colour_bar, new_axes, plain, task_names
+from mtrelu.displays._style import BLUE, GREY, INK, colour_bar, literal, new_axes, plain, task_names
 from mtrelu.scaling import Scaling
 
 
@@ -203,8 +203,8 @@ class RangeWidthDisplay:
         )  # fmt: skip
         ax.set_facecolor(GREY)  # where nothing bounds the range
         ax.scatter(*self.X.T, s=12.0, color=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
-        ax.set(xlabel=self.input_names[0], ylabel=self.input_names[1])
-        ax.set_title(f"{self.task} (optimum: {self.verdict})", fontsize=10, color=INK)
+        ax.set(xlabel=literal(self.input_names[0]), ylabel=literal(self.input_names[1]))
+        ax.set_title(f"{literal(self.task)} (optimum: {self.verdict})", fontsize=10, color=INK)
         colour_bar(image, ax).set_label("two optimal networks differ by up to", fontsize=8)
         plain(ax)
         return self

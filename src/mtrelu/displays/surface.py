@@ -13,11 +13,12 @@ from mtrelu.displays._fitted import (
     labels_of,
     network_of,
     outputs,
+    outputs_of_loss,
     refuse_unless_plane,
     tasks_of,
 )
 from mtrelu.displays._plane import grid_points, plane_grid, refuse_unless_task, scaling_of
-from mtrelu.displays._style import INK, RED, colour_bar, new_axes, plain, task_names
+from mtrelu.displays._style import INK, RED, colour_bar, literal, new_axes, plain, task_names
 from mtrelu.scaling import Scaling
 from mtrelu.validation import InvalidInputError, as_inputs
 
@@ -105,6 +106,8 @@ class SurfaceDisplay:
     ) -> Self:
         """Evaluate one task of a solution for drawing.
 
+        With the logistic loss that is a probability.
+
         Parameters
         ----------
         solution : Solution
@@ -138,11 +141,12 @@ class SurfaceDisplay:
         grid = plane_grid(X, n_grid)
         unit = solution.network.unit_norm()
         lines = scaling.in_own_units(unit)
+        values, _ = outputs_of_loss(problem.loss, network(grid_points(grid)))
         return cls(
             X=X,
             y=np.where(problem.used, problem.Y, np.nan)[:, task] * scaling.task_spread[task],
             grid=grid,
-            values=network(grid_points(grid))[:, task].reshape(len(grid[1]), len(grid[0])),
+            values=values[:, task].reshape(len(grid[1]), len(grid[0])),
             w=lines.w,
             b=lines.b,
             strengths=np.linalg.norm(unit.v, axis=1),
@@ -231,8 +235,8 @@ class SurfaceDisplay:
         self.ax_ = new_axes(ax, (6.4, 4.8), "3d" if kind == "surface" else None)
         self.figure_ = self.ax_.figure
         (self._draw_surface if kind == "surface" else self._draw_contours)(self.ax_)
-        self.ax_.set(xlabel=self.input_names[0], ylabel=self.input_names[1])
-        self.ax_.set_title(self.task, fontsize=10, color=INK)
+        self.ax_.set(xlabel=literal(self.input_names[0]), ylabel=literal(self.input_names[1]))
+        self.ax_.set_title(literal(self.task), fontsize=10, color=INK)
         return self
 
     def neuron_lines(self) -> tuple[np.ndarray, np.ndarray]:
@@ -301,7 +305,7 @@ class SurfaceDisplay:
             alpha=0.85, antialiased=True,
         )  # fmt: skip
         ax.scatter(*self.X.T, self.y, color=RED, s=12.0, depthshade=False)
-        ax.set_zlabel(self.task)
+        ax.set_zlabel(literal(self.task))
         ax.tick_params(colors=INK, labelsize=8)
 
     def _levels(self) -> tuple[np.ndarray, Any]:

@@ -141,7 +141,16 @@ class CertifiedEstimator(NetworkEstimator):
                 "optimal_range needs the training data, which this model was loaded without: save "
                 "it by save_model(path, model, with_data=True), or fit it again."
             )
-        return solution.optimal_set().range(self._inputs(X, reset=False))
+        inputs = self._inputs(X, reset=False)
+        optima = solution.optimal_set()
+        if not optima.range_is_proved:
+            warnings.warn(
+                f"the range is not proved, other optimal networks may predict something else: "
+                f"{optima.reason}",
+                UserWarning,
+                stacklevel=3,
+            )
+        return optima.range(inputs)
 
 
 class NetworkRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
@@ -186,7 +195,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
         tags.target_tags.single_output = True
         return tags
 
-    def _data(self, X: Any, y: Any, nan_policy: str = "raise") -> tuple[FloatArray, FloatArray]:
+    def _data(self, X: Any, y: Any, nan_policy: str | None = None) -> tuple[FloatArray, FloatArray]:
         """`X` (N, d) and `y` (N, T) as arrays, checked; their form and names are remembered."""
         self._refuse_no_labels(y)
         inputs = self._inputs(X, reset=True)
@@ -270,7 +279,10 @@ class PenalisedRegressor(CertifiedEstimator, NetworkRegressor):
         """Return the least and the greatest prediction among all globally optimal networks.
 
         No fit of these data with this penalty, whatever its seed or its solver, can be optimal and
-        predict anything outside this range.
+        predict anything outside this range, unless there is a warning that the range is not
+        proved. Then it is the range of the optimal networks that are known, and where ``low``
+        equals ``high`` others may still differ; ``range_is_proved`` of the optimal set says the
+        same.
 
         Parameters
         ----------
@@ -282,6 +294,11 @@ class PenalisedRegressor(CertifiedEstimator, NetworkRegressor):
         low, high : ndarray of shape (M,) or (M, T), float64
             The smallest and the largest prediction over all globally optimal networks; infinite
             where nothing holds them.
+
+        Warns
+        -----
+        UserWarning
+            If the verdict on these networks is open, so that the range is not proved.
 
         Raises
         ------

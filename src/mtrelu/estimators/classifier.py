@@ -19,7 +19,7 @@ from mtrelu.estimators.base import (
     warn_of_limit,
 )
 from mtrelu.problem import Problem
-from mtrelu.validation import FloatArray, InvalidInputError, as_alpha
+from mtrelu.validation import FloatArray, InvalidInputError, as_alpha, as_labels
 
 _NAMED = 3  # classes, in messages
 
@@ -52,6 +52,9 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
         Seed of the search for neurons where the inputs are too many for an exact one.
     task_weight : array-like of shape (T,) or None, default=None
         Weight of each output's loss, > 0, in the order of `classes_`; by default all count alike.
+    nan_policy : {"raise", "omit"}, default="raise"
+        With several labels a sample, what to do with labels that are NaN: refuse them, or leave
+        them out and fit each label to the samples that have it.
 
     Attributes
     ----------
@@ -114,6 +117,7 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
         time_limit: float | None = None,
         random_state: Any = 0,
         task_weight: Any = None,
+        nan_policy: str = "raise",
     ) -> None:
         self.alpha = alpha
         self.skip = skip
@@ -122,6 +126,7 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
         self.time_limit = time_limit
         self.random_state = random_state
         self.task_weight = task_weight
+        self.nan_policy = nan_policy
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the network.
@@ -132,7 +137,7 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
             Inputs, in any order. A vector (N,) is one input.
         y : array-like of shape (N,) or (N, T)
             The class of each sample, text or numbers; or, with two columns or more, which of T
-            labels it has, 0 or 1.
+            labels it has, 0 or 1 (with ``nan_policy="omit"`` NaN where that is not known).
         sample_weight : array-like of shape (N,), optional
             Weight of each sample's loss, ≥ 0.
 
@@ -160,7 +165,7 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
                 "alpha is 0, but without a penalty the logistic loss of classes that neurons can "
                 "separate has no minimum; pass alpha > 0."
             )
-        self._kind, self.classes_ = _classes(y, len(inputs))
+        self._kind, self.classes_ = _classes(y, len(inputs), self.nan_policy)
         problem = self._make_problem(inputs, y, float(self.alpha), sample_weight)
         self._refuse_absent(problem)
         if problem.skip == "affine":
@@ -252,7 +257,8 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
 
         No fit of these data with this penalty, whatever its seed or its solver, can be optimal and
         have a decision function outside this range: where it contains 0, the optimum leaves open
-        which side of the decision a sample is on.
+        which side of the decision a sample is on. A warning says where the range is not proved: it
+        is then that of the optimal networks that are known, and others may still differ.
 
         Parameters
         ----------
@@ -264,6 +270,11 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
         low, high : ndarray of shape (M,) or (M, n_classes), float64
             The smallest and the largest value of `decision_function` over all globally optimal
             networks; infinite where nothing holds them.
+
+        Warns
+        -----
+        UserWarning
+            If the verdict on these networks is open, so that the range is not proved.
 
         Raises
         ------
@@ -297,13 +308,14 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
             loss="logistic",
             skip=self.skip,
             sample_weight=entry_weights(sample_weight, self.task_weight, labels.shape),
+            nan_policy=self.nan_policy,
         )
 
     def _encoded(self, y: Any) -> FloatArray:
         """One column of 0 and 1 an output, for the classes of the fit."""
         values = np.asarray(y)
         if self._kind == "multilabel":
-            return values.astype(np.float64)
+            return as_labels(y, len(values), name="y", nan_policy=self.nan_policy)
         known = np.isin(values.ravel(), self.classes_)
         if not known.all():
             raise InvalidInputError(
@@ -335,8 +347,14 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
     def _refuse_separable(self, problem: Problem) -> None:
         """Say which class an affine function separates from the rest, if one does."""
         names = self.classes_[1:] if self._kind == "binary" else self.classes_
-        for part, name in zip(problem.Y.T, names, strict=True):
-            single = replace(problem, Y=part[:, np.newaxis], sample_weight=problem.row_weight)
+        for t, name in enumerate(names):
+            rows = np.flatnonzero(problem.used[:, t])
+            single = replace(
+                problem,
+                X=problem.X[rows],
+                Y=problem.Y[rows, t : t + 1],
+                sample_weight=problem.row_weight[rows],
+            )
             try:
                 single.affine_fit()
             except InvalidInputError:
@@ -347,10 +365,13 @@ class ReLUClassifier(ClassifierMixin, CertifiedEstimator):
                 ) from None
 
 
-def _classes(y: Any, n_samples: int) -> tuple[str, np.ndarray]:
+def _classes(y: Any, n_samples: int, nan_policy: str) -> tuple[str, np.ndarray]:
     """What kind of labels these are, and the classes."""
     try:
         values = np.asarray(y)
+        if values.ndim == 2 and values.shape[1] > 1 and nan_policy == "omit":
+            labels = as_labels(values, n_samples, name="y", nan_policy=nan_policy)
+            values = np.where(np.isnan(labels), 0.0, labels)  # of no account
         assert_all_finite(values, input_name="y")
         check_classification_targets(values)
         kind = type_of_target(values, input_name="y")

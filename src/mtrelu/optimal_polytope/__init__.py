@@ -45,6 +45,10 @@ class OptimalPolytope:
     complete : bool
         Whether all places where optimal neurons can be were found, to the tolerance that the
         reason names. If not, `range` is the range over the networks that are known.
+    range_is_proved : bool
+        Whether no optimal function leaves `range`: the optimum is proved unique, or all places
+        where optimal neurons can be were found and the fitted values are the same for all optima.
+        If not, optimal functions may differ by more than what `range` shows.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class OptimalPolytope:
     network: ReLUNetwork
     relative_gap: float
     complete: bool
+    range_is_proved: bool
     _family: Family
     _back: FloatArray | None  # (T, r), from the tasks of the family to those of the problem
     _witness: ReLUNetwork | None
@@ -112,6 +117,7 @@ class OptimalPolytope:
             found.network,
             found.relative_gap,
             found.complete,
+            found.range_is_proved,
             found.family,
             found.back,
             found.witness,
@@ -120,7 +126,10 @@ class OptimalPolytope:
         )
 
     def range(self, X: Any) -> tuple[FloatArray, FloatArray]:
-        """Return the smallest and largest value that optimal functions take.
+        """Return the smallest and largest value that optimal functions are known to take.
+
+        Unless `range_is_proved`, there may be optimal functions outside of it: as long as nothing
+        is known to differ, ``low`` equals ``high``, which is no proof that nothing does.
 
         One linear program for each point, task and side where optimal functions differ. A plateau
         of the dual function adds the one neuron of it whose hyperplane passes through the point;

@@ -11,7 +11,7 @@ from mtrelu.optimal_polytope.support import Field, peak
 from mtrelu.oracles import OracleResult
 from mtrelu.oracles.base import Oracle
 from mtrelu.problem import Problem
-from mtrelu.validation import FloatArray
+from mtrelu.validation import TINY, FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 # Maximisers within this of the bound are looked at for the sharper maximum.
@@ -293,4 +293,6 @@ def duality_gap(problem: Problem, network: ReLUNetwork, P: np.ndarray) -> float:
     if problem.skip != "affine":
         basis, slopes = basis[:, :1], slopes[:1]
     gap += np.abs((basis.T @ P) * slopes).sum()
+    if problem.alpha > 0 and size > 0:
+        gap += TINY  # for what underflowed to zero
     return float(gap + 16 * np.finfo(dtype).eps * size)

@@ -45,6 +45,7 @@ class Judgement:
     network: ReLUNetwork
     relative_gap: float
     complete: bool
+    range_is_proved: bool
     family: Family
     back: FloatArray | None
     witness: ReLUNetwork | None
@@ -144,12 +145,14 @@ def judge(problem: Problem, network: ReLUNetwork, dual: FloatArray | None) -> Ju
             witness, reason = _farther(network, pair, back), pair.reason
         else:
             reason = why_undecided(proof, case, gap)
+    several = verdict is Verdict.NOT_UNIQUE and complete and case.point.fixes_values(small)
     return Judgement(
         verdict,
         reason,
         _back(base, back),
         gap / case.primal,
         complete,
+        verdict is Verdict.UNIQUE or several,
         family,
         back,
         None if witness is None else _back(witness, back),

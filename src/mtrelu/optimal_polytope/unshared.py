@@ -70,5 +70,6 @@ def judge_unshared(problem: Problem, network: ReLUNetwork, dual: FloatArray | No
         reason = why_undecided(proof, case, gap)
     unique = verdict is Verdict.UNIQUE
     return Judgement(
-        verdict, reason, network, gap / case.primal, unique, family, None, witness, standard, flat
-    )
+        verdict, reason, network, gap / case.primal, unique, unique, family, None, witness,
+        standard, flat,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from mtrelu.api import Solution
 from mtrelu.displays import PANELS, SelectionDisplay
@@ -29,6 +30,14 @@ ORACLES = {
     "estimate": "a search that did not look everywhere",
 }
 """How the dual function was maximised, in words."""
+CHOSEN = {
+    "one_percent": "Of all values whose mean loss on held-out labels is within 1 % of the least, "
+    "the largest was taken",
+    "one_se": "Of all values whose mean loss on held-out labels is within one standard error of "
+    "the least, the largest was taken (--rule one_se)",
+    "min": "The one with the least mean loss on held-out labels was taken (--rule min)",
+}
+"""How alpha was chosen, by rule."""
 MOST_NAMED = 20
 """The most rows that are named where rows were left out."""
 
@@ -59,6 +68,10 @@ class Report(ABC):
         The version of mtrelu.
     left_out : sequence of str
         The rows with unknown values that were left out, by name.
+    n_unlabelled : int
+        Further rows in which no task has a label; no fit sees them.
+    rule : str
+        By which of `mtrelu.selection.RULES` alpha was chosen.
     """
 
     solution: Solution
@@ -71,6 +84,8 @@ class Report(ABC):
     command: str
     version: str
     left_out: Sequence[str] = ()
+    n_unlabelled: int = 0
+    rule: str = "one_percent"
 
     @cached_property
     def optimal_set(self) -> Any:
@@ -85,10 +100,36 @@ class Report(ABC):
 
     @cached_property
     def residuals(self) -> np.ndarray:
-        """Label minus prediction in the tasks' own units, shape (N, T), NaN where unknown."""
+        """Label minus prediction in the tasks' own units, shape (N, T), NaN where unknown.
+
+        With the logistic loss the predictions are probabilities.
+        """
         problem = self.solution.problem
-        residuals = problem.Y - self.solution.network(problem.X)
+        outputs = self.solution.network(problem.X)
+        predictions = expit(outputs) if self.tells_classes else outputs
+        residuals = problem.Y - predictions
         return np.where(problem.used, residuals, np.nan) * self.scaling.task_spread
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the labels are classes, 0 and 1, and the outputs log-odds."""
+        return self.solution.problem.loss.name == "logistic"
+
+    @property
+    def n_samples(self) -> int:
+        """The rows of the table that were not left out, those without any label included."""
+        return len(self.solution.problem.Y) + self.n_unlabelled
+
+    @property
+    def n_unknown(self) -> int:
+        """How many labels of these rows are unknown."""
+        unknown = int(np.isnan(self.labels).sum())
+        return unknown + self.n_unlabelled * len(self.tasks)
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels these rows have place for."""
+        return self.n_samples * len(self.tasks)
 
     @cached_property
     def rmse(self) -> np.ndarray:
@@ -104,6 +145,32 @@ class Report(ABC):
             where=total > 0,
         )  # fmt: skip
         return np.asarray(1.0 - share)
+
+    @cached_property
+    def log_loss(self) -> np.ndarray:
+        """Mean logistic loss per label of each task, shape (T,): 0.693 is that of a coin."""
+        problem = self.solution.problem
+        losses = problem.loss.value(problem.Y, self.solution.network(problem.X))
+        return np.asarray(np.nanmean(np.where(problem.used, losses, np.nan), axis=0))
+
+    @cached_property
+    def accuracy(self) -> np.ndarray:
+        """Share of the labels of each task whose class is the likelier one, shape (T,)."""
+        problem = self.solution.problem
+        right = (problem.Y > 0.5) == (self.solution.network(problem.X) > 0.0)
+        return np.asarray(np.nanmean(np.where(problem.used, right, np.nan), axis=0))
+
+    @property
+    def quality(self) -> tuple[str, str, str]:
+        """How well the tasks are fitted in the median, in one number: its name, it, a note."""
+        over_tasks = "median over the tasks of the " if len(self.tasks) > 1 else ""
+        if self.tells_classes:
+            note = f"{over_tasks}share of the labels that the fit finds likelier than not"
+            return "accuracy", f"{np.median(self.accuracy):.3f}", note
+        if self.scaling.scales_tasks:
+            note = f"{over_tasks}share of the variation explained"
+            return "R²", f"{np.nanmedian(self.r2):.4g}", note
+        return "RMSE", f"{np.median(self.rmse):.4g}", f"{over_tasks}root mean squared error"
 
     @cached_property
     def figures(self) -> Mapping[str, bytes]:
@@ -168,37 +235,53 @@ class Report(ABC):
     @cached_property
     def _worst_first(self) -> np.ndarray:
         """Tasks by falling error, in the units in which they were fitted."""
-        return np.argsort(-self.rmse / self.scaling.task_spread, kind="stable")
+        return np.argsort(-self._errors, kind="stable")
+
+    @property
+    def _errors(self) -> np.ndarray:
+        return self.log_loss if self.tells_classes else self.rmse / self.scaling.task_spread
 
     def _cards(self) -> str:
-        certificate = self.solution.certificate
-        over_tasks = "median over the tasks of the " if len(self.tasks) > 1 else ""
-        error = (
-            ("typical R²", f"{np.nanmedian(self.r2):.3f}",
-             f"{over_tasks}share of the variation explained")
-            if self.scaling.scales_tasks
-            else ("typical error", number(float(np.median(self.rmse))),
-                  f"{over_tasks}root mean squared error")
-        )  # fmt: skip
+        status, gap = self.solution.certificate.in_short().split(", ", 1)
         name, count, note = self.size
+        measure, value, meaning = self.quality
         return cards([
             (name, f"{count}", note),
-            ("optimality", str(self.solution.status.value),
-             f"relative gap {certificate.relative_gap:.1e}"),
+            ("optimality", status, gap),
             ("the only optimum?", str(self.optimal_set.verdict.value),
              f"two optimal networks differ: {self.spread}"),
-            error,
+            (f"typical {measure}", value, meaning),
         ])  # fmt: skip
+
+    def _kind_of_fit(self) -> str:
+        """What the outputs are, and what costs nothing, where that is not what it mostly is."""
+        words = ""
+        if self.tells_classes:
+            words += paragraph(
+                "The labels are classes, 0 and 1, and what bends is the log-odds of class 1. "
+                "Pictures and errors show its probability instead: log-odds of 0 are a "
+                "probability of one half."
+            )
+        if self.solution.problem.skip == "constant":
+            words += paragraph(
+                "A constant costs nothing, but every slope does (--skip constant): without neurons "
+                "the fit is flat."
+            )
+        return words
 
     def _left_out(self) -> str:
         """Which rows and labels were left out, and that this was asked for."""
-        unknown = int(np.isnan(self.labels).sum())
         labels = (
             ""
-            if not unknown
+            if not self.n_unknown
             else paragraph(
-                f"{unknown} of {self.labels.size} labels are unknown: each task was fitted to the "
-                "rows that have one, as asked by --missing-labels."
+                f"{self.n_unknown} of {self.n_labels} labels are unknown: each task was fitted to "
+                "the rows that have one, as asked by --missing-labels."
+                + (
+                    f" Rows in which no task has a label: {self.n_unlabelled}."
+                    if self.n_unlabelled
+                    else ""
+                )
             )
         )
         count = len(self.left_out)
@@ -213,6 +296,8 @@ class Report(ABC):
 
     def _uneven(self) -> str:
         """A word about units where the tasks were fitted as they are but are not alike."""
+        if self.tells_classes:
+            return ""
         spread = np.nanstd(self.labels, axis=0)
         spread = spread[spread > 0]
         if self.scaling.scales_tasks or not spread.size or spread.max() <= UNEVEN * spread.min():
@@ -225,22 +310,42 @@ class Report(ABC):
 
     def _tasks(self) -> Iterable[str]:
         yield "<h2>How well each task is fitted</h2>"
+        if self.tells_classes:
+            yield from self._classes()
+            return
         yield paragraph(
             "RMSE is the typical distance between a label and its prediction, in the task's own "
             "unit. R² is the share of the task's variation that the fit explains: 1 is all of it. "
             "These describe the data that were fitted; how well unseen points are predicted is "
             "told above if alpha was chosen from the data."
         )
-        relative = self.rmse / self.scaling.task_spread
-        largest = float(relative.max()) or 1.0
+        r2 = ["–" if np.isnan(share) else f"{share:.4f}" for share in self.r2]
+        yield from self._table_of_tasks(("RMSE", self.rmse), ("R²", r2))
+
+    def _classes(self) -> Iterable[str]:
+        yield paragraph(
+            "Log-loss is the mean of −log p, where p is the probability that the fit gives to the "
+            "class of a label: 0 is best, and 0.693 is that of tossing a coin. Accuracy is the "
+            "share of the labels whose class is the likelier one. These describe the data that "
+            "were fitted; how well unseen points are predicted is told above if alpha was chosen "
+            "from the data. A miss is label minus probability."
+        )
+        accuracy = [f"{share:.4f}" for share in self.accuracy]
+        yield from self._table_of_tasks(("log-loss", self.log_loss), ("accuracy", accuracy))
+
+    def _table_of_tasks(
+        self, error: tuple[str, np.ndarray], share: tuple[str, Sequence[str]]
+    ) -> Iterable[str]:
+        """A row for each task, the worst fitted first."""
+        largest = float(self._errors.max()) or 1.0
         rows = []
         for t in self._worst_first[:MOST_TASKS]:
             i = int(np.nanargmax(np.abs(self.residuals[:, t])))
             miss = f"{self.residuals[i, t]:+.3g} at {self._place(i)}"
-            r2 = "–" if np.isnan(self.r2[t]) else f"{self.r2[t]:.4f}"
-            error = bar(relative[t] / largest, number(float(self.rmse[t])))
-            rows.append([escape(self.tasks[t]), error, r2, miss])
-        yield table(["task", "RMSE", "R²", f"largest miss, at {', '.join(self.input_names)}"], rows)
+            drawn = bar(self._errors[t] / largest, number(float(error[1][t])))
+            rows.append([escape(self.tasks[t]), drawn, share[1][t], miss])
+        where = f"largest miss, at {', '.join(self.input_names)}"
+        yield table(["task", error[0], share[0], where], rows)
         yield shortened(len(rows), len(self.tasks), "worst fitted tasks")
 
     def _certificate(self) -> Iterable[str]:
@@ -279,8 +384,7 @@ class Report(ABC):
         yield paragraph(
             f"By cross-validation: {points} were divided into {folds} "
             f"parts; each part was held out in turn, and the other points predicted it, for "
-            f"{len(choice.alphas)} values of alpha. Of all values whose mean loss on held-out "
-            f"labels is within 1 % of the least, the largest was taken: "
+            f"{len(choice.alphas)} values of alpha. {CHOSEN[self.rule]}: "
             f"alpha = {number(choice.alpha)}."
             + ("" if one_input else " Smaller values were not tried once the loss had risen.")
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtrelu.displays import PANELS, CoefficientDisplay, FittedCurvesDisplay
+from mtrelu.optimal_set import OptimalSet
 from mtrelu.report.base import MOST_NEURONS, Report
 from mtrelu.report.page import bar, number, paragraph, shortened, table
 
@@ -71,7 +72,8 @@ class CurveReport(Report):
             return "nowhere"
         if self.optimal_set.verdict == "undecided":
             return "not known"
-        return f"by up to {number(width)} ({task} at {self.input_name} = {place:.6g})"
+        unit = " in probability" if self.tells_classes else ""
+        return f"by up to {number(width)}{unit} ({task} at {self.input_name} = {place:.6g})"
 
     def _drawn(self, figure: Any) -> dict[str, Any]:
         drawn = {"curves": self.curves.plot(figure()).figure_}
@@ -87,7 +89,7 @@ class CurveReport(Report):
         return f"{self.curves.x[i]:.6g}"
 
     def _what_was_fitted(self) -> Iterable[str]:
-        N, T = self.solution.problem.Y.shape
+        N, T = self.n_samples, len(self.tasks)
         several = T > 1
         yield "<h2>What was fitted</h2>"
         yield paragraph(
@@ -117,6 +119,7 @@ class CurveReport(Report):
                 "different units count alike. Curves and errors below are in the tasks' own units "
                 "again; alpha, the bends and the certificate are in standard deviations."
             )
+        yield self._kind_of_fit()
         yield self._uneven()
         yield self._left_out()
         many = T > PANELS
@@ -137,7 +140,10 @@ class CurveReport(Report):
         changes = np.abs(self.solution.network.slope_changes())
         yield "<h2>The knots</h2>"
         if len(changes) == 0:
-            yield paragraph("There are none: every curve is a straight line.")
+            flat = self.solution.problem.skip == "constant"
+            yield paragraph(
+                f"There are none: every curve is {'constant' if flat else 'a straight line'}."
+            )
             return
         shares = changes.sum(axis=1) / changes.sum()
         order = np.sort(np.argsort(-shares, kind="stable")[:MOST_NEURONS])
@@ -157,7 +163,9 @@ class CurveReport(Report):
         yield shortened(len(rows), len(changes), "largest knots")
         yield self._figure(
             "knots",
-            "Slope change of each task (row) at each knot (column): red bends up, blue bends down.",
+            "Slope change of each task (row) at each knot (column)"
+            + (", of its log-odds" if self.tells_classes else "")
+            + ": red bends up, blue bends down.",
         )
 
     def _verdict(self) -> Iterable[str]:
@@ -169,20 +177,15 @@ class CurveReport(Report):
             "was trained, gives these very curves.",
             "not unique": "No. Other networks are exactly as good and give other curves between "
             "some data points. Training again could end at any of them.",
-        }.get(
-            verdict,
-            "That cannot be decided at the precision of these numbers: some slope changes are too "
-            "close to aligned, or too close to zero.",
-        )
+        }.get(verdict, "That cannot be decided here.")
         yield paragraph(meaning)
         yield paragraph(f"Reason: {optimal_set.reason}")
         columns = "The columns low and high of predictions.csv give the range for every data point."
         if verdict == "undecided":
-            columns = (
-                "The columns low and high of predictions.csv cover what is certain, not what is "
-                "open."
-            )
-        yield paragraph(f"Two optimal networks differ: {self.spread}. {columns}")
+            columns = "The columns low and high of predictions.csv are empty, for the same reason."
+        yield paragraph(f"How far two optimal networks differ: {self.spread}. {columns}")
+        if not isinstance(optimal_set, OptimalSet):  # which alone knows intervals
+            return
         intervals = list(optimal_set.intervals)
         if intervals:
             shown = "; ".join(f"{lo:.6g} to {hi:.6g}" for lo, hi in intervals[:10])

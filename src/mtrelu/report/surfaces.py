@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtrelu.displays import PANELS, DualFunctionDisplay, RangeWidthDisplay, SurfaceDisplay
+from mtrelu.displays._style import literal
 from mtrelu.network import ReLUNetwork
 from mtrelu.report.base import MOST_NEURONS, Report
 from mtrelu.report.page import bar, number, paragraph, shortened, table
@@ -50,7 +51,8 @@ class SurfaceReport(Report):
                 self.input_names, (display.grid[0][j], display.grid[1][i]), strict=True
             )
         )
-        return f"by up to {number(float(width[i, j]))} ({display.task} at {place})"
+        unit = " in log-odds" if self.tells_classes else ""
+        return f"by up to {number(float(width[i, j]))}{unit} ({display.task} at {place})"
 
     @property
     def _is_plane(self) -> bool:
@@ -125,7 +127,7 @@ class SurfaceReport(Report):
             PredictionErrorDisplay(
                 y_true=self.labels[known, task], y_pred=predictions[known, task]
             ).plot(axes, kind="actual_vs_predicted")
-            axes.set_title(self.tasks[task], fontsize=10)
+            axes.set_title(literal(self.tasks[task]), fontsize=10)
         return figure
 
     def _place(self, i: int) -> str:
@@ -133,7 +135,7 @@ class SurfaceReport(Report):
         return ", ".join(f"{value:.6g}" for value in place)
 
     def _what_was_fitted(self) -> Iterable[str]:
-        N, T = self.solution.problem.Y.shape
+        N, T = self.n_samples, len(self.tasks)
         alpha = self.solution.problem.alpha
         bends = "along straight lines" if self._is_plane else "across flat boundaries"
         yield "<h2>What was fitted</h2>"
@@ -154,6 +156,7 @@ class SurfaceReport(Report):
             f"second wish is called alpha; here alpha = {number(alpha)}."
         )
         yield paragraph(self._units())
+        yield self._kind_of_fit()
         yield self._uneven()
         yield self._left_out()
         if not self._is_plane:
@@ -207,7 +210,14 @@ class SurfaceReport(Report):
         yield "<h2>The neurons</h2>"
         network = self._network
         if network.n_neurons == 0:
-            yield paragraph("There are none: every task is linear in the inputs.")
+            yield paragraph(
+                "There are none: every task is "
+                + (
+                    "constant."
+                    if self.solution.problem.skip == "constant"
+                    else "linear in the inputs."
+                )
+            )
             return
         strengths = np.linalg.norm(network.v, axis=1)
         bends = np.abs(network.v)

@@ -72,8 +72,7 @@ class SquaredData:
         self._labels = self._all_labels
         if labels.shape[1] > len(self.x):
             # Rotating the tasks changes nothing, so the N columns of R in Y^T = Q R do.
-            R = qr(self._labels.T, mode="r", check_finite=False)[0][: len(self.x)]
-            self._labels = np.ascontiguousarray(R.T)
+            self._labels = np.ascontiguousarray(_triangle(self._labels).T)
         self.objective = 0.5 * float(self._weight @ np.einsum("it,it->i", labels, labels))
         self.objective /= self._height**2
 
@@ -119,11 +118,19 @@ class SquaredData:
         else:
             at = self._position[fit.nodes]
             segment, up = locate(self._position, at)
-            P = self._weight[:, None] * (self._all_labels - rows_from_nodes(segment, up, C))
+            P = rows_from_nodes(segment, up, C)
+            np.subtract(self._all_labels, P, out=P)
+            P *= self._weight[:, None]
+        # In place: with many tasks each array of this shape is most of the memory.
+        P *= self._height
+        P /= self._weight[:, None]
         x, Y, weight = self._rows
-        group = np.searchsorted(self.x, x)
-        share = (self._height * P / self._weight[:, None])[group]
-        return weight[:, None] * ((Y - self._means[group]) + share)
+        if len(x) > len(self.x):  # labels of equal inputs differ from their mean
+            group = np.searchsorted(self.x, x)
+            P = P[group]
+            P += Y - self._means[group]
+        P *= weight[:, None]
+        return P
 
     def _all_tasks(self, fit: NodeFit) -> tuple[FloatArray, FloatArray]:
         """Node values and multipliers of the tasks before compression, scaled."""
@@ -190,6 +197,19 @@ class AnyLossData:
 
     def dual_rows(self, fit: NodeFit) -> FloatArray:
         return fit.dual_source
+
+
+def _triangle(labels: FloatArray) -> FloatArray:
+    """Return R of labels.T = Q R, (N, N), for labels (N, T) with T > N.
+
+    By blocks of tasks, so that no copy of all labels is made.
+    """
+    n, n_tasks = labels.shape
+    R = np.empty((0, n))
+    for start in range(0, n_tasks, 4 * n):
+        block = np.vstack([R, labels[:, start : start + 4 * n].T])
+        R = qr(block, mode="r", overwrite_a=True, check_finite=False)[0][:n]
+    return R
 
 
 def _merge_equal_inputs(

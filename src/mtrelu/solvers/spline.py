@@ -130,7 +130,7 @@ def fit_spline(
     network = ReLUNetwork.from_knots(at[1:-1][used], changes[used], first, start - first * at[0])
 
     def dual() -> FloatArray | None:
-        P = np.empty_like(Y)
+        P = np.empty(problem.Y.shape)
         P[order] = data.dual_rows(fit)
         return P if bool(np.isfinite(P).all()) else None
 

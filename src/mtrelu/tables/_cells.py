@@ -24,12 +24,16 @@ def is_text(kind: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
-def parsed(cells: Any) -> np.ndarray | None:
+def parsed(cells: Any, decimal: str = ".") -> np.ndarray | None:
     """The numbers that cells of text are, NaN where one is unknown; None if one is neither."""
     import pyarrow
     import pyarrow.compute as compute
 
     words = compute.utf8_trim_whitespace(cells)
+    if decimal != ".":
+        # A point, which could be there to group thousands, is no longer part of a number.
+        words = compute.replace_substring(words, ".", "?")
+        words = compute.replace_substring(words, decimal, ".")
     unknown = compute.is_in(words, value_set=pyarrow.array(UNKNOWN, words.type))
     known = compute.if_else(unknown, pyarrow.scalar(None, words.type), words)
     try:
@@ -68,7 +72,7 @@ def is_inexact(cells: Any, values: np.ndarray) -> bool:
     return False
 
 
-def first_text(cells: Any) -> str:
+def first_text(cells: Any, decimal: str = ".") -> str:
     """What stands in place of a number: for text the first such cell, with its row."""
     import pyarrow
 
@@ -81,14 +85,16 @@ def first_text(cells: Any) -> str:
     row, end = 0, len(cells)
     while end - row > 1:
         middle = (row + end) // 2
-        if parsed(cells.slice(row, middle - row)) is None:
+        if parsed(cells.slice(row, middle - row), decimal) is None:
             end = middle
         else:
             row = middle
     word = cells[row].as_py()
     comma = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", word)
     return f"{short(word)} in data row {row + 1}" + (
-        ", where a decimal comma is not understood: write a point" if comma else ""
+        ", where the comma before the decimals is understood with --decimal , only"
+        if comma and decimal == "."
+        else ""
     )
 
 

@@ -125,7 +125,9 @@ def parse_csv(content: bytes, name: str, *, delimiter: str | None = None) -> Tab
         outside_quotes = re.sub('"[^"]*"', "", text)
         separator = delimiter or max(",;\t", key=outside_quotes.count)
         names = next(csv.reader([text], delimiter=separator))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise _in_another_encoding(content, name) from None
+    except csv.Error as error:
         raise _unreadable(name, error) from None
     body = memoryview(content)[line.end() if line else 0 :]
     if not bytes(body[:4096]).strip() and not bytes(body).strip():
@@ -146,14 +148,30 @@ def parse_csv(content: bytes, name: str, *, delimiter: str | None = None) -> Tab
             ),
         )
     except pyarrow.ArrowException as error:
+        if "UTF8" in str(error):
+            raise _in_another_encoding(content, name) from None
         raise _unreadable(name, error) from None
     if content.count(b'"') % 2 and any("\n" in (c[-1].as_py() or "") for c in table.columns):
         raise _unreadable(name, "a quotation mark is opened and never closed")
     return _checked(Path(name).name, names, table.columns)
 
 
+def _in_another_encoding(content: bytes, name: str) -> InvalidInputError:
+    """An error that names the first row that is no UTF-8."""
+    place = "it"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start)
+        place = f"data row {row}" if row else "its first line"
+    return _unreadable(
+        name, f"{place} is no text in UTF-8, perhaps Latin-1 or Windows-1252; save it as UTF-8"
+    )
+
+
 def _unreadable(name: object, reason: object) -> InvalidInputError:
     lines = str(reason).splitlines() or [type(reason).__name__]
+    lines[0] = re.sub(r"\bRow #(\d+)", r"data row \1", lines[0])  # as Arrow says it
     return InvalidInputError(f"{name} cannot be read as a table: {lines[0][:200]}")
 
 

@@ -27,12 +27,15 @@ class Choice:
         The names of the tasks.
     left_out : list of str
         The rows that were left out since a value is unknown, by number and name.
+    rows : ndarray of shape (N,), int
+        Which data rows of the file these are, from 1.
     """
 
     X: np.ndarray
     Y: np.ndarray
     tasks: list[str]
     left_out: list[str]
+    rows: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,13 @@ class Table:
         The file, for messages.
     columns : dict of str to pyarrow.ChunkedArray or ndarray
         The columns as they stand in the file: those of a text file are text, not yet numbers.
+    decimal : {".", ","}, default="."
+        What stands before the decimals of numbers in columns of text.
     """
 
     name: str
     columns: dict[str, Any]
+    decimal: str = "."
 
     def named_columns(self) -> str:
         """The names of its columns, in words; the first of them where there are many.
@@ -178,7 +184,7 @@ class Table:
         if not missing_labels:
             unknown |= np.isnan(Y).any(axis=1)
         known, left_out = self._complete(unknown)
-        return Choice(X[known], Y[known], chosen, left_out)
+        return Choice(X[known], Y[known], chosen, left_out, np.flatnonzero(known) + 1)
 
     def _others(self, inputs: Sequence[str]) -> list[str]:
         """All columns that are no input, each with a name of its own."""
@@ -232,12 +238,12 @@ class Table:
         cells = self.columns[column]
         if isinstance(cells, np.ndarray):  # of a shipped data set
             return cells
-        values = parsed(cells) if is_text(cells.type) else cast(cells)
+        values = parsed(cells, self.decimal) if is_text(cells.type) else cast(cells)
         if values is None:
             raise InvalidInputError(
                 f"column {short(column)} of {self.name} does not hold numbers: "
-                f"{first_text(cells)}. Turn it into numbers, or leave the column out by naming "
-                "the others with --tasks."
+                f"{first_text(cells, self.decimal)}. Turn it into numbers, or leave the column out "
+                "by naming the others with --tasks."
             )
         if is_inexact(cells, values):
             raise InvalidInputError(
@@ -258,7 +264,7 @@ class Table:
         for cells in self.columns.values() if rows.size else ():
             if isinstance(cells, np.ndarray) or not is_text(cells.type):
                 continue
-            if parsed(cells.slice(0, 100)) is None:
+            if parsed(cells.slice(0, 100), self.decimal) is None:
                 words = (cells[int(i)].as_py() for i in rows)
                 return [
                     f"{i + 1} ({word[:40]})" if word else str(i + 1)

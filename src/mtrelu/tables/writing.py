@@ -48,6 +48,8 @@ def write_table(path: str | Path, columns: Mapping[str, Any]) -> None:
 def write_csv(file: TextIO, columns: Mapping[str, Any], *, delimiter: str = ",") -> None:
     """Write columns as CSV to an open text file, every number with all its digits.
 
+    A cell is empty where the number is NaN.
+
     Parameters
     ----------
     file : text file
@@ -67,8 +69,13 @@ def write_csv(file: TextIO, columns: Mapping[str, Any], *, delimiter: str = ",")
     """
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
-    cells = (np.asarray(values).tolist() for values in columns.values())
-    writer.writerows(zip(*cells, strict=True))
+    writer.writerows(zip(*(_cells(np.asarray(values)) for values in columns.values()), strict=True))
+
+
+def _cells(values: np.ndarray) -> list[Any]:
+    if values.dtype.kind != "f" or not np.isnan(values).any():
+        return list(values.tolist())
+    return [None if value != value else value for value in values.tolist()]
 
 
 def refuse_ending(path: str | Path) -> None:

@@ -16,7 +16,7 @@ from mtrelu.network import ReLUNetwork
 from mtrelu.oracles import OracleResult
 from mtrelu.problem import Problem
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray
+from mtrelu.validation import TINY, FloatArray
 from mtrelu.verify._common import (
     BLOCK_ENTRIES,
     EPS,
@@ -62,7 +62,7 @@ def _verify_fit(
     best = min(bounds, key=lambda bound: bound.gap)
     if math.isfinite(primal) and math.isfinite(best.gap):
         # Room for the rounding of the terms, and for what underflowed to zero on the way.
-        allowance = 8 * EPS * primal + (1e-290 if best.found.value > 0 else 0.0)
+        allowance = 8 * EPS * primal + (TINY if best.found.value > 0 else 0.0)
         gap = max(best.gap, 0.0) + allowance
         if allowance < primal:
             gap = min(gap, primal)  # no loss is negative

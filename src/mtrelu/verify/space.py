@@ -24,12 +24,11 @@ from mtrelu.oracles.base import Oracle
 from mtrelu.oracles.branch_and_bound import BranchAndBoundOracle
 from mtrelu.problem import Problem
 from mtrelu.status import Status
-from mtrelu.validation import FloatArray
+from mtrelu.validation import TINY, FloatArray
 from mtrelu.verify._common import EPS, KINK_TOLERANCES, LARGEST, conclude, minimise_convex
 from mtrelu.verify._evaluation import Evaluation
 from mtrelu.verify._skip import SkipConstraints
 
-_TINY = 1e-290  # room for what underflowed to zero on the way
 _ENTROPY = 160 * EPS  # what rounding of its argument can move x log x, and twice that
 
 
@@ -218,8 +217,8 @@ class _Fit:
 
     def allowed(self, gap: float) -> float:
         """Return a gap with room for the rounding of the objective; no loss is negative."""
-        gap = max(gap, 0.0) + self.primal_error + _TINY
-        return min(gap, self.primal) if _TINY < self.primal else gap
+        gap = max(gap, 0.0) + self.primal_error + TINY
+        return min(gap, self.primal) if TINY < self.primal else gap
 
     def subgradients(self, hint: FloatArray | None) -> list[FloatArray]:
         """The network's own dual variable; several where the loss has a kink."""
