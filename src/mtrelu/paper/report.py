@@ -16,10 +16,11 @@ Record = dict[str, Any]
 
 _COLOURS = {Verdict.HOLDS: "#2f855a", Verdict.FAILS: "#c2410c", Verdict.OPEN: "#8a6d1d"}
 _STYLE = (
-    "<style>body{max-width:70rem}td{vertical-align:top}td:last-child{padding-right:0}"
-    ".verdict{font-weight:600}.tolerated{white-space:nowrap}"
+    "<style>body{max-width:76rem}td{vertical-align:top}td:last-child{padding-right:0}"
+    ".verdict{font-weight:600;white-space:nowrap}.tolerated{white-space:nowrap}"
+    ".claim{display:block;min-width:21rem}.measured{display:block;min-width:12rem}"
     ".place{display:block;color:#52606d;font-size:.8rem}"
-    "code{font-size:.76rem;color:#52606d;white-space:nowrap}</style>"
+    "code{font-size:.76rem;color:#52606d;overflow-wrap:anywhere}</style>"
 )
 
 
@@ -101,8 +102,8 @@ def _claims(records: Sequence[Record]) -> Iterable[str]:
 def _table(claims: Sequence[tuple[Record, Record]]) -> str:
     rows = [
         [f'<a href="#{escape(record["figure"])}">{escape(record["figure"])}</a>',
-         f"{escape(claim['claim']['sentence'])}"
-         f'<span class="place">{escape(claim["claim"]["place"])}</span>',
+         f'<span class="claim">{escape(claim["claim"]["sentence"])}'
+         f'<span class="place">{escape(claim["claim"]["place"])}</span></span>',
          *_numbers(record, claim)]
         for record, claim in claims
     ]  # fmt: skip
@@ -118,7 +119,7 @@ def _numbers(record: Record, claim: Record) -> list[str]:
     return [
         f'<span class="verdict" style="color:{_COLOURS[verdict]}">{escape(verdict.value)}</span>'
         + (f'<span class="place">{_cases(claim)}</span>' if verdict is not Verdict.HOLDS else ""),
-        f"{shown}<br><code>{escape(where)}</code>",
+        f'<span class="measured">{shown}<br><code>{escape(where)}</code></span>',
         f'<span class="tolerated">{_tolerated(claim["claim"])}</span>',
     ]
 
@@ -133,10 +134,10 @@ def _figure(folder: Path, record: Record) -> Iterable[str]:
         definition = claim["claim"]
         verdict, measured, tolerated = _numbers(record, claim)
         rows.append([
-            f"<b>{escape(definition['name'])}</b>"
+            f'<span class="claim"><b>{escape(definition["name"])}</b>'
             f'<span class="place">measured: {escape(definition["quantity"])}; in '
             f"<code>{escape(_file(record, definition['source']))}</code></span>"
-            f'<span class="place">tolerance: {escape(definition["reason"])}</span>',
+            f'<span class="place">tolerance: {escape(definition["reason"])}</span></span>',
             verdict, measured, tolerated, _cases(claim),
         ])  # fmt: skip
     yield table(["claim", "verdict", "measured", "tolerated", "cases"], rows)
