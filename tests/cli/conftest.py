@@ -1,13 +1,11 @@
 """Fits that several tests look at: they take seconds, so each is made once."""
 
 import pytest
+from tests.cli.commands import CURVES
 from typer.testing import CliRunner
 
 from mtrelu.cli import app
 
-CURVES = "time,a,b,name\n" + "".join(
-    f"{i},{abs(i - 4) + 0.1 * (i % 3)},{2 * abs(i - 4) - 0.2 * (i % 2)},n{i}\n" for i in range(10)
-)
 PLANE = "p,q,u,v\n" + "".join(
     f"{i % 5},{100 * (i % 3) + i},{abs(i % 5 - 2)},{i % 3 + 0.01 * i * i}\n" for i in range(15)
 )
@@ -19,6 +17,13 @@ def fitted(folder, name, content, *words):
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     return folder
+
+
+@pytest.fixture
+def folder_with_a_table(tmp_path, monkeypatch):
+    """A folder to work in, with a.csv."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(CURVES)
 
 
 @pytest.fixture(scope="session")

@@ -3,42 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from tests.cli.commands import CURVES, files, fit, run, text
 
 import mtrelu
-from mtrelu.cli import app
 from mtrelu.datasets import load_el_nino, load_macrodata
 from mtrelu.io import load_network
 from mtrelu.tables import read_table
 
-CURVES = "time,a,b,name\n" + "".join(
-    f"{i},{abs(i - 4) + 0.1 * (i % 3)},{2 * abs(i - 4) - 0.2 * (i % 2)},n{i}\n" for i in range(10)
-)
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text(CURVES)
-    return tmp_path
-
-
-def run(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def fit(*words, data="a.csv", out="out"):
-    result = run("fit", data, "--out", out, *words)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def files(folder="."):
-    return sorted(path.name for path in os.scandir(folder))
-
-
-def text(path):
-    return Path(path).read_text(encoding="utf-8")
+pytestmark = pytest.mark.usefixtures("folder_with_a_table")
 
 
 class TestFit:
