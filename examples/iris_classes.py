@@ -9,7 +9,6 @@ over neurons that all classes share, and the fit is proved optimal like any othe
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
